@@ -1,0 +1,85 @@
+"""Augmented boxes stay on what they mark, whatever the geometry."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.config.schema import AugmentConfig
+from pipeline.data.augment import Augmenter
+from pipeline.data.cropping import FOCUS_SIDES
+
+GEOMETRY_ONLY = {"colour": 0.0, "grey": 0.0, "blur": 0.0, "jpeg": 0.0, "noise": 0.0, "dropout": 0.0}
+
+
+def _marked(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A dark picture with two white boxes, and these as normalized ymin, xmin, ymax, xmax."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(150, 400, 2)
+    image = np.full((height, width, 3), 20, np.uint8)
+    boxes = []
+    for left in (0.1, 0.6):
+        box = np.array([rng.uniform(0.1, 0.5), left, 0, 0])
+        box[2:] = box[:2] + rng.uniform(0.15, 0.3, 2)
+        y0, x0, y1, x1 = np.rint(box * [height, width, height, width]).astype(int)
+        image[y0:y1, x0:x1] = 255
+        boxes.append(np.array([y0, x0, y1, x1]) / [height, width, height, width])
+    return image, np.array(boxes, np.float32)
+
+
+def _augment(augmenter: Augmenter, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    image, boxes = _marked(seed)
+    return augmenter.augment(image, boxes, np.array([[1, 0], [2, 0]], np.int64))
+
+
+@pytest.mark.parametrize("name", ["jitter", "focus", "mosaic"])
+def test_boxes_stay_on_what_they_mark(name: str) -> None:
+    extra = {} if name == "jitter" else {name: 1.0}
+    augmenter = Augmenter(AugmentConfig(**GEOMETRY_ONLY, **extra), 256, seed=1)
+    seen = 0
+    for number in range(40):
+        square, boxes, labels = _augment(augmenter, number)
+        assert square.shape == (256, 256, 3)
+        assert len(boxes) == len(labels) and set(labels[:, 0]) <= {1, 2}
+        inside = np.zeros((256, 256), bool)
+        for y0, x0, y1, x1 in boxes * 256:
+            assert 0 <= y0 < y1 <= 256 and 0 <= x0 < x1 <= 256
+            core = square[round(y0) + 2 : round(y1) - 2, round(x0) + 2 : round(x1) - 2]
+            assert core.size == 0 or core.mean() > 240, f"picture {number}: the box shows something else"
+            inside[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = True
+            seen += 1
+    assert seen > 30
+
+
+def test_a_mosaic_holds_the_faces_of_four_pictures() -> None:
+    config = AugmentConfig(**GEOMETRY_ONLY, mosaic=1.0, scale_min=1.0, scale_max=1.0)
+    augmenter = Augmenter(config, 256, seed=0)
+    counts = [len(_augment(augmenter, number)[1]) for number in range(6)]
+    assert counts[:3] == [2, 2, 2]  # nothing to share the square with yet
+    assert counts[3:] == [8, 8, 8]
+
+
+def test_a_focused_crop_shows_a_face_large_or_small() -> None:
+    sides = []
+    augmenter = Augmenter(
+        AugmentConfig(**GEOMETRY_ONLY, focus=1.0, scale_min=0.1, scale_max=8.0), 512, seed=3
+    )
+    for number in range(60):
+        _, boxes, _ = _augment(augmenter, number)
+        assert len(boxes), "the face that was asked for is in the crop"
+        sides += list(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) * 512)
+    assert min(sides) < 20 and max(sides) > 150
+    assert np.median(sides) < FOCUS_SIDES[1] / 2
+
+
+def test_a_box_keeps_its_crowd_flag() -> None:
+    augmenter = Augmenter(AugmentConfig(**GEOMETRY_ONLY, scale_min=1.0, scale_max=1.0), 256, seed=0)
+    image, boxes = _marked(0)
+    decoded = {
+        "image": tf.constant(image),
+        "groundtruth_boxes": tf.constant(boxes[[0, 0, 1]]) * [[1.0], [0.0], [1.0]],  # the second is empty
+        "groundtruth_classes": tf.constant([1, 1, 1], tf.int64),
+        "groundtruth_is_crowd": tf.constant([False, False, True]),
+    }
+    out = augmenter(decoded)
+    assert out["groundtruth_is_crowd"].numpy().tolist() == [False, True]
+    assert out["groundtruth_boxes"].shape == (2, 4)

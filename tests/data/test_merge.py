@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.boxes import Boxes
+from pipeline.data import merge
+from pipeline.data.examples import LabelledPicture
+from pipeline.errors import UserError
+
+
+def labelled(labels: tuple[str, ...]) -> LabelledPicture:
+    boxes = Boxes(np.array([[i, 0, i + 1, 1] for i in range(len(labels))]))
+    attributes = tuple({"n": i} for i in range(len(labels)))
+    return LabelledPicture("s", "a.jpg", Path("a.jpg"), 9, 9, boxes, labels, attributes)
+
+
+def test_dropped_labels_go_and_source_labels_stay() -> None:
+    merged = merge.merge(labelled(("hat", "mask", "face")), {"hat": "drop", "mask": "FACE", "face": "FACE"})
+    assert merged.labels == ("mask", "face")
+    assert merged.boxes.xyxy[:, 0].tolist() == [1, 2]
+    assert merged.attributes == ({"n": 1}, {"n": 2})
+
+
+def test_every_unknown_label_is_listed_with_its_count() -> None:
+    counts = {"one": {"face": 3, "scarf": 2, "hat": 5}, "two": {"cap": 1}}
+    with pytest.raises(UserError) as error:
+        merge.check_labels(counts, {"one": {"face": "FACE"}, "two": {}})
+    message = str(error.value)
+    assert "dataset.sources.one.label_map does not name: 'hat' (5 boxes), 'scarf' (2 boxes)" in message
+    assert "dataset.sources.two.label_map does not name: 'cap' (1 boxes); it names: nothing" in message
+
+
+@pytest.mark.parametrize(
+    ("label_map", "message"),
+    [
+        ({"face": "face"}, "face=face; allowed: FACE, drop"),
+        ({"hat": "drop"}, "no label stands for a face"),
+        ({}, "no label stands for a face"),
+        ({"face": "FACE"}, None),
+    ],
+)
+def test_maps(label_map: dict[str, str], message: str | None) -> None:
+    def check() -> None:
+        merge.check_map("s", label_map)
+        merge.check_labels({"s": {}}, {"s": label_map})
+
+    if message is None:
+        check()
+    else:
+        with pytest.raises(UserError, match=message):
+            check()
