@@ -1,0 +1,189 @@
+"""A calibration from beginning to end: predict, fit, export again, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.anonymize.detect import Detections, Detector, Picture, SavedModelDetector
+from pipeline.anonymize.tiles import tiled
+from pipeline.calibration.fit import OPERATING, exact_lower_bound, fit, operating_score
+from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
+from pipeline.calibration.scored import Scored, score_all
+from pipeline.config.schema import CalibrationConfig, EvaluationConfig, ModelConfig
+from pipeline.config.schema.anonymization import SCORE_FLOOR
+from pipeline.evaluation.labelled import read_labelled
+from pipeline.evaluation.predict import Progress, load_any, predict
+from pipeline.evaluation.reliability import Reliability, reliability
+from pipeline.evaluation.slices import Rate, rate
+
+RAW = "detection_raw_scores"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration found.
+
+    Attributes:
+        score_map: the identity where it was not possible.
+        reason: why it was not possible; empty if it was.
+        precision, recall: at :data:`OPERATING` on the split that it was fitted to.
+        before, after: reliability there, of the detections that the tool keeps.
+    """
+
+    score_map: ScoreMap
+    reason: str
+    precision: Rate
+    recall: Rate
+    before: Reliability
+    after: Reliability
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """By names that MLflow takes; to be put behind the split's."""
+        return {
+            "calibration_error_raw": self.before.error,
+            "calibration_error": self.after.error,
+            "precision_at_threshold": self.precision.share,
+            "recall_at_threshold": self.recall.share,
+            "raw_score_at_threshold": float(self.score_map.inverse(OPERATING)),
+        }
+
+
+def calibrate(
+    model: ModelConfig,
+    saved_model: Path,
+    coco_jsons: Iterable[Path],
+    config: CalibrationConfig,
+    evaluation: EvaluationConfig,
+    *,
+    folder: Path | None = None,
+    plot: Path | None = None,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Fits the map of a SavedModel's scores on labelled pictures and exports it with the map inside.
+
+    Args:
+        model: what the SavedModel was made of.
+        saved_model: its folder; any map that it holds already is replaced.
+        coco_jsons: pictures that the detector was not trained on.
+        evaluation: the overlap that counts as found, whether faces that nobody labelled count, and tiles.
+        folder: where to write the calibrated SavedModel; default: in the place of the given one.
+        plot: where to draw how reliable scores are, before and after.
+    """
+    from pipeline.export import export_calibrated
+
+    pictures = read_labelled(coco_jsons, consensus=evaluation.consensus == "ignored")
+    detector = tiled(raw_detector(saved_model, evaluation.runtime), evaluation.tiles, evaluation.min_face)
+    predictions = predict(detector, pictures, progress)
+    scored = score_all(pictures, predictions.detections, evaluation.iou)
+    found = assess(scored, config)
+    if found.reason:
+        log.warning("NOT CALIBRATED: %s. Scores stay as the network gives them", found.reason)
+    target = folder or saved_model
+    export_calibrated(model, saved_model, target, found.score_map)
+    (target / CALIBRATION).write_text(json.dumps(document(found, config, scored), indent=1) + "\n")
+    if plot:
+        _draw(found, scored, plot)
+    return found
+
+
+def _draw(found: Calibration, scored: Scored, path: Path) -> None:
+    from pipeline.evaluation.plots import save_reliability  # matplotlib takes a second to import
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    title = f"fitted to these {scored.pictures} pictures, {scored.faces} faces"
+    measured = {"calibration_error_raw": found.before, "calibration_error": found.after}
+    save_reliability(measured, title, path)
+
+
+def assess(scored: Scored, config: CalibrationConfig) -> Calibration:
+    """The map for what was found on labelled pictures, and how well it fits them."""
+    score_map, reason = ScoreMap(), ""
+    if scored.faces < config.min_faces:
+        reason = f"{scored.faces} labelled faces, calibration.min_faces={config.min_faces}"
+    elif operating := operating_score(scored, config.precision, config.confidence):
+        score_map = fit(scored, operating)
+    else:
+        reason = (
+            f"at no score are {config.precision:.0%} of the detections right "
+            f"(calibration.precision, with a confidence of {config.confidence:.0%})"
+        )
+    calibrated = score_map(scored.scores)
+    right, found = dataclasses.replace(scored, scores=calibrated).counts(OPERATING)
+    kept = calibrated >= SCORE_FLOOR
+    return Calibration(
+        score_map=score_map,
+        reason=reason,
+        precision=rate(right, found),
+        recall=rate(right, scored.faces),
+        before=reliability(scored.scores[kept], scored.right[kept]),
+        after=reliability(calibrated[kept], scored.right[kept]),
+    )
+
+
+def document(found: Calibration, config: CalibrationConfig, scored: Scored) -> dict[str, Any]:
+    """What :data:`CALIBRATION` holds."""
+    right, of = found.precision.hits, found.precision.of
+    return {
+        "raw": [round(each, 6) for each in found.score_map.raw],
+        "calibrated": [round(each, 6) for each in found.score_map.calibrated],
+        "reason": found.reason,
+        "settings": dataclasses.asdict(config),
+        "pictures": scored.pictures,
+        "faces": scored.faces,
+        "precision": dataclasses.asdict(found.precision),
+        "precision_lower_bound": exact_lower_bound(right, of, config.confidence),
+        "recall": dataclasses.asdict(found.recall),
+        "metrics": found.metrics,
+    }
+
+
+def raw_detector(saved_model: Path, runtime: str = "tensorflow") -> Detector:
+    """The detector of a SavedModel, with the scores that its network gives."""
+    detector = load_any(saved_model, runtime=runtime)
+    if isinstance(detector, SavedModelDetector):
+        return dataclasses.replace(detector, model=_RawOutputs(detector.model))
+    return _Unmapped(detector, kept_score_map(saved_model))
+
+
+class _RawOutputs:
+    """A SavedModel whose raw scores stand in the place of the calibrated ones, if it has both."""
+
+    def __init__(self, model: Any) -> None:
+        self._call: Callable[..., Mapping[str, Any]] = model.signatures["batched"]
+        self._model = model  # owns the variables
+        self.signatures = {"batched": self._raw}
+
+    def _raw(self, **images: Any) -> dict[str, Any]:
+        found = self._call(**images)
+        return {**found, "detection_scores": found.get(RAW, found["detection_scores"])}
+
+
+class _Unmapped:
+    """A detector on a runtime that gives calibrated scores only."""
+
+    def __init__(self, detector: Detector, score_map: ScoreMap) -> None:
+        self._detector, self._score_map = detector, score_map
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the detector says of itself: ``digest``, ``input_size``, ``runtime``."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._detector, name)
+
+    @property
+    def digest(self) -> str:
+        return self._detector.digest
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        return [
+            Detections(found.boxes, self._score_map.inverse(found.scores))
+            for found in self._detector.detect(pictures)
+        ]

@@ -1,0 +1,178 @@
+"""Exports a trained detector as a SavedModel that plain TensorFlow runs, without Model Garden."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from official.vision.ops import anchor, preprocess_ops
+
+from pipeline.anonymize.detect import PADDING
+from pipeline.calibration.score_map import ScoreMap
+from pipeline.config.schema import ModelConfig
+from pipeline.detector.experiment import MIN_SCORE, model_config
+from pipeline.detector.initialize import load_saved_model_weights
+from pipeline.detector.task import build_efficientdet
+from pipeline.quiet import wake_tensorflow
+
+UNCALIBRATED = ScoreMap()
+
+
+class DetectionModule(tf.Module):
+    """A detector for pictures as they are: resizing and normalization are inside.
+
+    ``weights`` are the network's variables in its own order, for :mod:`pipeline.detector.initialize` to read
+    back. The network itself is not tracked: Keras would add a trace of every layer, 30 MB of them.
+
+    Args:
+        network: as :func:`build_for_inference` makes it.
+        model: ``model.input_size`` is the side ``S`` in pixels of the square that the network sees.
+        score_map: from the network's scores to calibrated ones; every signature gives both.
+    """
+
+    def __init__(
+        self, network: tf_keras.Model, model: ModelConfig, score_map: ScoreMap = UNCALIBRATED
+    ) -> None:
+        super().__init__(name="veil_detector")
+        config, side = model_config(model), model.input_size
+        self.weights = list(network.weights)
+        self._network = functools.partial(network, training=False)
+        self._model = model
+        self._calibrate = score_map.in_graph
+        self._anchors = anchor.build_anchor_generator(
+            min_level=config.min_level,
+            max_level=config.max_level,
+            num_scales=config.anchor.num_scales,
+            aspect_ratios=config.anchor.aspect_ratios,
+            anchor_size=config.anchor.anchor_size,
+        )(image_size=(side, side))
+        self.squares = tf.TensorSpec([None, side, side, 3], tf.uint8, name="images")
+        # One trace that every signature calls, so that the file holds the network once.
+        self._every_anchor = tf.function(self._decode, input_signature=[self.squares])
+
+    def _decode(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch = tf.shape(images)[0]
+        side = tf.fill([batch, 2], float(self._model.input_size))
+        anchors = {level: tf.tile(boxes[None], [batch, 1, 1, 1]) for level, boxes in self._anchors.items()}
+        normalized = preprocess_ops.normalize_image(tf.image.convert_image_dtype(images, tf.float32))
+        found = self._network(normalized, image_shape=side, anchor_boxes=anchors)
+        boxes = found["decoded_boxes"][:, :, 0] / float(self._model.input_size)
+        return boxes, found["decoded_box_scores"][:, :, 0]
+
+    @tf.function
+    def raw(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Every anchor's box and scores, before suppression: for runtimes that cannot do it in the graph."""
+        boxes, scores = self._every_anchor(images)
+        return {"boxes": boxes, "scores": self._calibrate(scores), "raw_scores": scores}
+
+    @tf.function
+    def batched(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The fast path: uint8 ``[B, S, S, 3]``, pictures that the caller has resized to fit and laid out
+        at the top left, the rest filled with :data:`PADDING`. Boxes are fractions of the square.
+        """
+        boxes, scores = self._every_anchor(images)
+        kept = tf.image.combined_non_max_suppression(
+            boxes[:, :, None],
+            scores[:, :, None],
+            max_output_size_per_class=self._model.max_detections,
+            max_total_size=self._model.max_detections,
+            iou_threshold=self._model.nms_iou,
+            score_threshold=MIN_SCORE,
+            clip_boxes=False,
+        )
+        return {
+            "detection_boxes": kept.nmsed_boxes,
+            "detection_scores": self._calibrate(kept.nmsed_scores),
+            "detection_raw_scores": kept.nmsed_scores,
+            "num_detections": kept.valid_detections,
+        }
+
+    @tf.function
+    def serve(self, input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The TensorFlow Object Detection API's convention: one picture of any size."""
+        side = self._model.input_size
+        size = tf.cast(tf.shape(input_tensor)[1:3], tf.float32)
+        inner = tf.maximum(tf.cast(tf.round(size * (side / tf.reduce_max(size))), tf.int32), 1)
+        # Antialiased, since a photograph of 12 megapixels shrinks by 5 on its way to the network.
+        resized = tf.image.resize(tf.cast(input_tensor, tf.float32), inner, antialias=True)
+        resized = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+        padding = tf.constant(PADDING, tf.uint8)  # subtracted and added again; bytes wrap around
+        square = padding + tf.image.pad_to_bounding_box(resized - padding, 0, 0, side, side)
+        found = self.batched(square)
+        share = tf.cast(tf.concat([inner, inner], axis=0), tf.float32) / float(side)
+        exists = tf.sequence_mask(found["num_detections"], self._model.max_detections, tf.float32)
+        return {
+            "detection_boxes": tf.clip_by_value(found["detection_boxes"] / share, 0.0, 1.0),
+            "detection_scores": found["detection_scores"],
+            "detection_raw_scores": found["detection_raw_scores"],
+            "detection_classes": exists,  # FACE is class 1
+            "num_detections": tf.cast(found["num_detections"], tf.float32),
+        }
+
+    def signatures(self) -> dict[str, Any]:
+        """What the SavedModel offers; see the methods for what each takes and gives."""
+        picture = tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")
+        return {
+            "serving_default": self.serve.get_concrete_function(picture),
+            "batched": self.batched.get_concrete_function(self.squares),
+            "raw": self.raw.get_concrete_function(self.squares),
+        }
+
+
+def build_for_inference(model: ModelConfig) -> tf_keras.Model:
+    """The network in float32, giving the boxes and scores of all anchors: suppression is ours."""
+    tf_keras.mixed_precision.set_global_policy("float32")
+    config = model_config(model)
+    config.detection_generator.apply_nms = False
+    return build_efficientdet(config)
+
+
+def export_saved_model(
+    network: tf_keras.Model, model: ModelConfig, folder: Path, score_map: ScoreMap = UNCALIBRATED
+) -> None:
+    """Writes the SavedModel; an existing one is replaced as a whole."""
+    module = DetectionModule(network, model, score_map)
+    scratch = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    tf.saved_model.save(module, str(scratch), signatures=module.signatures())
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+
+
+def export_checkpoint(model: ModelConfig, checkpoint: str, folder: Path) -> None:
+    """Writes the SavedModel of a training checkpoint.
+
+    Args:
+        model: as it was trained.
+        checkpoint: path prefix, as :class:`pipeline.training.loop.TrainingResult` holds it.
+        folder: of the SavedModel.
+
+    Raises:
+        AssertionError: the checkpoint is of another network.
+    """
+    wake_tensorflow()
+    network = build_for_inference(model)
+    restored = tf.train.Checkpoint(**network.checkpoint_items).read(checkpoint)
+    restored.expect_partial().assert_existing_objects_matched()
+    export_saved_model(network, model, folder)
+
+
+def export_calibrated(model: ModelConfig, source: Path, folder: Path, score_map: ScoreMap) -> None:
+    """Writes a SavedModel again with another map of its scores.
+
+    Args:
+        model: what the SavedModel was made of; its input size and suppression may differ.
+        source: the SavedModel whose weights are taken.
+        folder: of the new one; may be ``source``.
+
+    Raises:
+        UserError: the SavedModel is of another network.
+    """
+    wake_tensorflow()
+    network = build_for_inference(model)
+    load_saved_model_weights(network, source)
+    export_saved_model(network, model, folder, score_map)

@@ -1,0 +1,89 @@
+"""How a detector came to be: the trainings behind it, as their run folders tell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.tracking.journal import JOURNAL_FILE
+
+LONGEST_PAUSE = 3600.0
+"""Seconds. In a longer gap between two lines of the record nothing was trained: the run had stopped."""
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One training.
+
+    Attributes:
+        run: its name. started_from: the run, release or weights file that its weights came from.
+        steps: trained in all. kept_step: whose weights were kept, for their ``validation_AP50``.
+        hours: of training and validating by the clock, pauses left out; None where no record says so.
+    """
+
+    run: str
+    started_from: str
+    steps: int
+    kept_step: int
+    validation_AP50: float
+    batch_size: int
+    image_size: int
+    learning_rate: float
+    optimizer: str
+    ema_decay: float
+    seed: int
+    hours: float | None = None
+
+
+def history(folder: Path) -> list[StageRecord]:
+    """The trainings that led to a finished run, first one first, as far as their folders are there."""
+    config = _config(folder)
+    before = Path(config["model"]["init"]).parent
+    earlier = history(before) if (before / "training.json").is_file() and before != folder else []
+    return [*earlier, _record(folder, config)]
+
+
+def _record(folder: Path, config: dict[str, Any]) -> StageRecord:
+    result, trainer = json.loads((folder / "training.json").read_text()), config["trainer"]
+    same = {name: trainer[name] for name in ("batch_size", "image_size", "optimizer", "ema_decay", "seed")}
+    return StageRecord(
+        run=folder.name,
+        started_from=_start(config["model"]["init"]),
+        steps=result["step"],
+        kept_step=result["best_step"],
+        validation_AP50=result["best_metric"],
+        learning_rate=float(trainer["learning_rate"]),
+        hours=hours(folder / JOURNAL_FILE),
+        **same,
+    )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
+
+
+def _start(init: str) -> str:
+    """Without folders: of ``sliced:models/efficientdet_d2`` it makes ``efficientdet_d2, sliced``."""
+    path = Path(init.removeprefix("sliced:"))
+    run = path.parent.name if (path.parent / "training.json").is_file() else path.name
+    return run + ", sliced" * init.startswith("sliced:")
+
+
+def hours(journal: Path) -> float | None:
+    """By the clock, from each start to the last line that a training wrote of itself."""
+    if not journal.is_file():
+        return None
+    total, last = 0.0, None
+    for number, line in enumerate(journal.read_text(encoding="utf-8").splitlines()):
+        entry = json.loads(line)
+        if number == 0 or entry["kind"] == "status":
+            last = entry["time"] if entry.get("status", "RUNNING") == "RUNNING" else None
+        elif any(name.startswith(("train/", "val/")) for name in entry.get("values", {})):
+            if last is not None and entry["time"] - last <= LONGEST_PAUSE * 1000:
+                total += entry["time"] - last
+            last = entry["time"]
+    return total / 3.6e6

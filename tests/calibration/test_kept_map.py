@@ -1,0 +1,56 @@
+"""The map of a SavedModel, as it is kept beside its graph."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.anonymize.detect import Detections
+from pipeline.boxes import Boxes
+from pipeline.calibration.run import _RawOutputs, _Unmapped, assess, document
+from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
+from pipeline.calibration.scored import Scored
+from pipeline.config.schema import CalibrationConfig
+
+SCORES = np.linspace(0.9, 0.02, 400)
+SCORED = Scored(SCORES, np.tile([0.1, 0.4], 200) < SCORES, np.arange(400) // 4, 100, 300)
+
+
+def test_what_is_written_is_what_the_graph_computes(tmp_path: Path) -> None:
+    found = assess(SCORED, CalibrationConfig())
+    assert not found.reason
+    (tmp_path / CALIBRATION).write_text(json.dumps(document(found, CalibrationConfig(), SCORED)))
+    assert kept_score_map(tmp_path) == found.score_map, "to the last digit, so that raw scores come back"
+    content = json.loads((tmp_path / CALIBRATION).read_text())
+    assert content["precision_lower_bound"] >= 0.8
+    assert content["precision"]["of"] == (found.score_map(SCORES) >= 0.5).sum()
+
+
+def test_a_detector_that_says_nothing_is_not_calibrated(tmp_path: Path) -> None:
+    assert kept_score_map(tmp_path).is_identity
+
+
+class Fixed:
+    digest, input_size = "fixed", 256
+
+    def detect(self, pictures):
+        return [Detections(Boxes(np.array([[0, 0, 9, 9], [5, 5, 9, 9]])), np.array([0.9, 0.5]))]
+
+
+def test_raw_scores_come_back_on_any_runtime() -> None:
+    score_map = ScoreMap((0.0, 0.25, 0.6, 1.0), (0.0, 0.5, 0.9, 1.0))
+    detector = _Unmapped(Fixed(), score_map)
+    assert detector.detect([])[0].scores.tolist() == pytest.approx([0.6, 0.25])
+    assert (detector.digest, detector.input_size) == ("fixed", 256)
+
+
+@pytest.mark.parametrize("raw", [{"detection_raw_scores": 0.25}, {}])
+def test_a_graph_without_raw_scores_was_never_calibrated(raw: dict[str, float]) -> None:
+    class Model:
+        signatures = {"batched": lambda images: {"detection_scores": 0.5, **raw}}
+
+    given = _RawOutputs(Model()).signatures["batched"](images=0)["detection_scores"]
+    assert given == (0.25 if raw else 0.5)

@@ -1,0 +1,178 @@
+"""The exported SavedModel runs without Model Garden and agrees with the training graph."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from pipeline.anonymize.detect import letterbox
+from pipeline.calibration.score_map import ScoreMap
+from pipeline.config.compose import compose
+from pipeline.config.schema import ModelConfig, TrainConfig
+from pipeline.detector.experiment import model_config
+from pipeline.detector.initialize import load_saved_model_weights, resolve_init
+from pipeline.detector.task import build_efficientdet
+from pipeline.errors import UserError
+from pipeline.export import build_for_inference, export_calibrated, export_saved_model
+from pipeline.release import checks
+from pipeline.showcase import pictures
+
+MAP = ScoreMap((0.0, 0.005, 0.012, 0.03, 1.0), (0.0, 0.01, 0.3, 0.8, 1.0))
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's
+PLAIN = """
+import sys
+for name in ("official", "tf_keras", "orbit"):
+    sys.modules[name] = None  # importing it fails
+import numpy as np, tensorflow as tf
+detect = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+found = detect(input_tensor=tf.constant(np.load(sys.argv[2])[None]))
+np.savez(sys.argv[3], **{name: value.numpy() for name, value in found.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def released(root: Path) -> Path:
+    return root / "models" / "efficientdet_d2"
+
+
+@pytest.fixture(scope="module")
+def signatures(released: Path) -> Mapping[str, Any]:
+    return tf.saved_model.load(str(released)).signatures
+
+
+@pytest.fixture(scope="module")
+def model() -> ModelConfig:
+    return compose(TrainConfig, "train", ["model=efficientdet_d2"]).model
+
+
+def test_plain_tensorflow_runs_it_by_the_object_detection_apis_convention(
+    released: Path, tmp_path: Path
+) -> None:
+    picture = pictures()["astronaut"]
+    np.save(tmp_path / "picture.npy", picture)
+    paths = [str(path) for path in (released, tmp_path / "picture.npy", tmp_path / "found.npz")]
+    subprocess.run([sys.executable, "-c", PLAIN, *paths], check=True, capture_output=True)
+    found = np.load(tmp_path / "found.npz")
+    count = int(found["num_detections"][0])
+    assert found["detection_boxes"].shape[::2] == (1, 4)
+    assert found["detection_scores"].shape == found["detection_boxes"].shape[:2]
+    assert count >= 1
+    assert set(found["detection_classes"][0, :count]) == {1.0}
+    ymin, xmin, ymax, xmax = found["detection_boxes"][0, 0] * 512
+    assert found["detection_scores"][0, 0] > 0.5
+    assert xmin < 225 < xmax and ymin < 120 < ymax, "the astronaut's nose is inside the best box"
+
+
+def test_outputs_equal_the_training_graphs_on_real_pictures(
+    released: Path, signatures: Mapping[str, Any], model: ModelConfig
+) -> None:
+    """The training graph: normalized pictures, Model Garden's anchors and its own suppression."""
+    network = build_efficientdet(model_config(model))
+    load_saved_model_weights(network, released)
+    squares = np.stack([letterbox(picture, model.input_size)[0] for picture in pictures().values()])
+    normalized = (squares / 255.0 - MEAN) / DEVIATION
+    side = tf.fill([len(squares), 2], float(model.input_size))
+    expected = network(tf.constant(normalized, tf.float32), image_shape=side, training=False)
+    actual = signatures["batched"](images=tf.constant(squares))
+    raw = actual.get("detection_raw_scores", actual["detection_scores"])
+    np.testing.assert_allclose(raw, expected["detection_scores"], atol=1e-4)
+    pixels = actual["detection_boxes"].numpy() * model.input_size
+    found = expected["detection_scores"].numpy() > 0.05
+    assert found.sum() >= 2
+    np.testing.assert_allclose(pixels[found], expected["detection_boxes"].numpy()[found], atol=0.05)
+
+
+def test_both_signatures_find_the_same_faces(signatures: Mapping[str, Any], model: ModelConfig) -> None:
+    picture = pictures()["astronaut"]
+    square, inner = letterbox(picture, model.input_size)
+    one = signatures["serving_default"](input_tensor=tf.constant(picture[None]))
+    many = signatures["batched"](images=tf.constant(square[None]))
+    assert abs(float(one["detection_scores"][0, 0]) - float(many["detection_scores"][0, 0])) < 0.02
+    np.testing.assert_allclose(
+        one["detection_boxes"][0, 0] * [*inner, *inner],
+        many["detection_boxes"][0, 0] * model.input_size,
+        atol=4,
+    )
+
+
+def test_weights_survive_the_round_trip(calibrated: tuple[tf_keras.Model, Path]) -> None:
+    network, folder = calibrated
+    other = build_for_inference(small())
+    assert not np.allclose(network.trainable_weights[0], other.trainable_weights[0])
+    load_saved_model_weights(other, folder)
+    for ours, theirs in zip(network.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(UserError, match="do not fit"):
+        load_saved_model_weights(build_efficientdet(model_config(medium())), folder)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[tf_keras.Model, Path]:
+    """A tiny detector with a map of its scores, which at a random start all lie near 0.013."""
+    network, folder = build_for_inference(small()), tmp_path_factory.mktemp("calibrated") / "model"
+    (prior,) = (each for each in network.weights if np.allclose(each, np.log(0.01 / 0.99)))
+    prior.assign_add(tf.fill(prior.shape, 0.3))  # else the graph would drop them all
+    export_saved_model(network, small(), folder, MAP)
+    return network, folder
+
+
+def small() -> ModelConfig:
+    return compose(TrainConfig, "train", ["model=efficientdet_d0", "model.input_size=128"]).model
+
+
+def test_every_signature_gives_calibrated_and_raw_scores(calibrated: tuple[tf_keras.Model, Path]) -> None:
+    offered = tf.saved_model.load(str(calibrated[1])).signatures
+    assert checks.signatures(offered, 128) == ""
+    assert "batched takes" in checks.signatures(offered, 256)
+    assert checks.signatures({"raw": offered["raw"]}, 128).startswith("serving_default is missing; batched")
+    squares = tf.constant(np.random.default_rng(0).integers(0, 255, (2, 128, 128, 3)), tf.uint8)
+    every = {name: value.numpy() for name, value in offered["raw"](images=squares).items()}
+    assert set(every) == {"boxes", "scores", "raw_scores"}
+    assert every["raw_scores"].std() > 0
+    np.testing.assert_allclose(every["scores"], MAP(every["raw_scores"]), atol=1e-6)
+    many = offered["batched"](images=squares)
+    assert int(many["num_detections"][0]) > 5
+    np.testing.assert_allclose(many["detection_scores"], MAP(many["detection_raw_scores"]), atol=1e-6)
+    assert (np.diff(many["detection_scores"]) <= 0).all(), "best first, and padding scores nothing"
+    one, alone = offered["serving_default"](input_tensor=squares[:1]), offered["batched"](images=squares[:1])
+    np.testing.assert_allclose(one["detection_scores"], alone["detection_scores"], atol=1e-6)
+    np.testing.assert_allclose(one["detection_raw_scores"], alone["detection_raw_scores"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_map_replaces_the_one_before_and_weights_stay(
+    calibrated: tuple[tf_keras.Model, Path], tmp_path: Path
+) -> None:
+    export_calibrated(small(), calibrated[1], tmp_path / "plain", ScoreMap())
+    squares = tf.constant(np.random.default_rng(1).integers(0, 255, (1, 128, 128, 3)), tf.uint8)
+    mapped = tf.saved_model.load(str(calibrated[1])).signatures["raw"](images=squares)
+    plain = tf.saved_model.load(str(tmp_path / "plain")).signatures["raw"](images=squares)
+    np.testing.assert_allclose(plain["scores"], mapped["raw_scores"], atol=1e-6)
+    np.testing.assert_array_equal(plain["scores"], plain["raw_scores"])
+
+
+def medium() -> ModelConfig:
+    return compose(TrainConfig, "train", ["model=efficientdet_d1"]).model
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ("nowhere", r"model\.init.*nowhere.*allowed"),
+        ("models/efficientdet_d2", r"that detector is efficientdet_d2, but model\.name is efficientdet_d0"),
+    ],
+)
+def test_a_start_that_does_not_exist_or_fit_is_refused(
+    init: str, message: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    with pytest.raises(UserError, match=message):
+        resolve_init(compose(TrainConfig, "train", ["model=efficientdet_d0", f"model.init={init}"]).model)
