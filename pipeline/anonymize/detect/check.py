@@ -1,0 +1,157 @@
+"""Whether a runtime gives what the reference gives, on a built-in picture."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anonymize.detect.common import PADDING, Picture
+from pipeline.anonymize.detect.suppress import Floats, overlaps
+from pipeline.config.paths import ROOT
+
+FILE = "reference.npz"
+ANCHORS = 256
+"""Anchors that are compared: those that score best."""
+MATTERS, SAME = 0.1, 0.7
+"""Detections of that score must lie among the other's with that IoU; near ties may fall either way."""
+PLACES = ((1, 0, 0), (2, 0, 512), (3, 256, 512), (4, 512, 0), (6, 512, 128), (8, 512, 214))
+"""Of the portrait, 512 pixels wide, in the square: every which pixel is taken, top, left."""
+SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far outputs may lie from the reference's: scores by this much, boxes down to this IoU."""
+
+    score: float
+    iou: float
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Every anchor of one square.
+
+    Attributes:
+        boxes: float32 ``[N, 4]``: ymin, xmin, ymax, xmax in fractions of the square.
+        scores: float32 ``[N]``, as users see them. ranks: likewise, as suppression compares them.
+    """
+
+    boxes: Floats
+    scores: Floats
+    ranks: Floats
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What TensorFlow gives for :func:`built_in_square`.
+
+    Attributes:
+        model: digest of the model. square: of the picture.
+        boxes: ``[N, 4]`` detections after suppression, in fractions of the square; scores: ``[N]``.
+        anchors: indices of the best anchors; anchor_boxes, anchor_ranks: what ``raw`` gives for them, the
+            network's own scores where it has some: calibration would stretch differences.
+    """
+
+    model: str
+    square: str
+    boxes: Floats
+    scores: Floats
+    anchors: NDArray[np.int64]
+    anchor_boxes: Floats
+    anchor_ranks: Floats
+
+    @classmethod
+    def read(cls, path: Path, model: str, side: int) -> Reference | None:
+        """None: it is not there, or of another model or picture."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                values = {name: file[name] for name in cls.__dataclass_fields__}
+        except (OSError, ValueError, KeyError):
+            return None
+        found = cls(**{**values, "model": str(values["model"]), "square": str(values["square"])})
+        same = found.model == model and found.square == digest_of(built_in_square(side))
+        return found if same else None
+
+    def write(self, path: Path) -> None:
+        np.savez_compressed(path, **vars(self))
+
+
+def built_in_square(side: int) -> Picture:
+    """A portrait in the public domain at several sizes: uint8 ``[side, side, 3]`` RGB.
+
+    Sizes are reached by leaving out pixels, so that no library's way of resizing decides what is in it.
+
+    Raises:
+        FileNotFoundError: the package that ships the portrait is not there.
+    """
+    package = importlib.util.find_spec("skimage")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("scikit-image, which ships the portrait of the check, is not there")
+    bgr = cv2.imread(str(Path(package.origin).parent / "data" / "astronaut.png"))
+    if bgr is None:
+        raise FileNotFoundError("scikit-image has no astronaut.png")
+    portrait = bgr[..., ::-1]
+    square = np.full((side, side, 3), PADDING, np.uint8)
+    for step, top, left in PLACES:
+        room = square[top:, left:]
+        small = portrait[::step, ::step][: len(room), : room.shape[1]]
+        room[: len(small), : small.shape[1]] = small
+    return square
+
+
+def digest_of(square: Picture) -> str:
+    return hashlib.sha256(square.tobytes()).hexdigest()
+
+
+def reference(model: Path, digest: str, side: int, kept: Path) -> Reference:
+    """The reference of a model: shipped with it, made earlier, or made now by TensorFlow in its own process.
+
+    Args:
+        model: the SavedModel's folder. digest: of it. side: of its square.
+        kept: a folder to keep it in.
+
+    Raises:
+        RuntimeError: it cannot be made here.
+    """
+    for path in (model / FILE, kept / FILE):
+        if found := Reference.read(path, digest, side):
+            return found
+    command = [sys.executable, "-m", "pipeline.anonymize.detect.reference", str(model), str(kept / FILE)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, timeout=SECONDS, capture_output=True, text=True)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RuntimeError(f"the reference was not made ({error})") from error
+    found = Reference.read(kept / FILE, digest, side)
+    if found is None:
+        last = next(iter(reversed(done.stderr.strip().splitlines())), f"exit code {done.returncode}")
+        raise RuntimeError(f"the reference was not made ({last})")
+    return found
+
+
+def difference(found: Raw, kept: NDArray[np.intp], wanted: Reference, allowed: Tolerance) -> str:
+    """How the outputs for :func:`built_in_square` differ by more than allowed; empty when they do not.
+
+    Args:
+        found: every anchor. kept: which stay after suppression.
+    """
+    scores = np.abs(found.ranks[wanted.anchors] - wanted.anchor_ranks).max(initial=0)
+    if not scores <= allowed.score:
+        return f"scores of anchors differ by {scores:.4f}, allowed: {allowed.score:g}"
+    pairs = zip(found.boxes[wanted.anchors], wanted.anchor_boxes, strict=True)
+    worst = min((float(overlaps(one, other[None])[0]) for one, other in pairs), default=1.0)
+    if not worst >= allowed.iou:
+        return f"boxes of anchors overlap by {worst:.3f}, allowed: {allowed.iou:g}"
+    here, there = (found.boxes[kept], found.scores[kept]), (wanted.boxes, wanted.scores)
+    for (boxes, sure), (others, _) in ((here, there), (there, here)):
+        for box, score in zip(boxes, sure, strict=True):
+            if score >= MATTERS and not overlaps(box, others).max(initial=0) >= SAME:
+                return f"a detection of score {score:.2f} is not among the other's"
+    return ""

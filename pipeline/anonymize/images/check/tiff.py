@@ -1,0 +1,94 @@
+"""TIFF, for the check: own walk through the directories; only tags that describe the picture may stand.
+
+Every byte must belong to a directory, a value, a strip or a tile; what lies between is alignment: zeros.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+from pipeline.anonymize.images.check import icc, jpeg
+
+_PICTURE = {
+    *(254, 256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 282, 283, 284, 296, 301, 317, 318, 319, 320),
+    *(322, 323, 324, 325, 332, 338, 339, 347, 529, 530, 531, 532, 34675),
+}
+_SIZES = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4))) | {16: 8, 17: 8, 18: 8}
+_LETTERS = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
+
+
+@dataclass
+class _Walk:
+    data: bytes
+    order: str
+    big: bool
+    used: list[tuple[int, int]] = field(default_factory=list)
+
+    def read(self, letters: str, at: int) -> tuple[int, ...]:
+        return struct.unpack_from(self.order + letters, self.data, at)
+
+    def directory(self, at: int) -> tuple[dict[int, tuple[int, int, int]], int]:
+        """Type, count and place of each tag's value, and where the next directory is."""
+        head, each, inline = (8, 20, 8) if self.big else (2, 12, 4)
+        word = "Q" if self.big else "I"
+        (count,) = self.read("Q" if self.big else "H", at)
+        entries = {}
+        for place in range(at + head, at + head + count * each, each):
+            tag, kind, number = self.read("HHQ" if self.big else "HHI", place)
+            size = _SIZES.get(kind, 1) * number
+            where = place + each - inline
+            if size > inline:
+                (where,) = self.read(word, where)
+                self.used.append((where, where + size))
+            entries[tag] = (kind, number, where)
+        end = at + head + count * each
+        self.used.append((at, end + inline))
+        return entries, self.read(word, end)[0]
+
+    def numbers(self, entry: tuple[int, int, int] | None) -> list[int]:
+        if entry is None:
+            return []
+        kind, number, at = entry
+        return list(self.read(f"{number}{_LETTERS[kind]}", at))
+
+
+def findings(data: bytes) -> list[str]:
+    order = "<" if data[:2] == b"II" else ">"
+    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    walk = _Walk(data, order, big, [(0, 16 if big else 8)])
+    (at,) = walk.read("Q" if big else "I", 8 if big else 4)
+    found: list[str] = []
+    seen = set[int]()
+    while at:
+        if at in seen:
+            return [*found, "directories in a circle"]
+        seen.add(at)
+        entries, at = walk.directory(at)
+        found += _judge(walk, entries)
+    return found + _gaps(walk)
+
+
+def _judge(walk: _Walk, entries: dict[int, tuple[int, int, int]]) -> list[str]:
+    found = [f"TIFF tag {tag}" for tag in entries if tag not in _PICTURE]
+    if any(value & 1 for value in walk.numbers(entries.get(254))):
+        found.append("a preview page")
+    if 34675 in entries:
+        _, size, at = entries[34675]
+        found += icc.findings(walk.data[at : at + size])
+    starts = walk.numbers(entries.get(273) or entries.get(324))
+    sizes = walk.numbers(entries.get(279) or entries.get(325))
+    for start, size in zip(starts, sizes, strict=True):
+        walk.used.append((start, start + size))
+        if walk.numbers(entries.get(259)) == [7]:
+            found += jpeg.findings(walk.data[start : start + size])
+    return found
+
+
+def _gaps(walk: _Walk) -> list[str]:
+    reached, stray = 0, 0
+    for start, end in [*sorted(walk.used), (len(walk.data), len(walk.data))]:
+        between = walk.data[reached:start]
+        stray += len(between) if len(between) > 8 or any(between) else 0
+        reached = max(reached, end)
+    return [f"{stray} bytes that no directory names"] if stray else []

@@ -1,0 +1,128 @@
+"""The manifest: one JSON line a file of DATA, and at the same time the journal of the run.
+
+A line is appended when a file's output stands, so that a run that was killed goes on after the last line.
+Before a file is worked on, a ``start`` line says so: what lies at its place in OUT without a line of its
+own is then known to be Veil's. A run that ends rewrites the manifest whole: sorted, one line a file, no
+starts.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.anonymize.entry import VERSION, Entry
+from pipeline.anonymize.images.atomic import write_atomically
+from pipeline.anonymize.paths import MANIFEST, OWN_PREFIX, shown
+from pipeline.errors import UserError
+
+ALLOWED = "allowed: a new folder, an empty one, or the output of an earlier run"
+
+
+@dataclass
+class Journal:
+    """The manifest of one OUT while a run goes on.
+
+    Attributes:
+        entries: the last line of each file, by path.
+        started: how often each file was started since its last line.
+        torn: whether the file must be rewritten: it holds starts, old lines, or a torn end.
+    """
+
+    out: Path
+    entries: dict[str, Entry] = field(default_factory=dict)
+    started: Counter[str] = field(default_factory=Counter)
+    torn: bool = False
+    _settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _file: IO[bytes] | None = None
+
+    @classmethod
+    def read(cls, out: Path) -> Journal:
+        """What an OUT says of itself; empty for a folder that does not exist or is empty.
+
+        Raises:
+            UserError: the folder holds files and no manifest of Veil's.
+        """
+        journal = cls(out)
+        path = out / MANIFEST
+        if not path.is_file():
+            if out.is_dir() and any(not each.name.startswith(OWN_PREFIX) for each in out.iterdir()):
+                raise UserError(f"out: {shown(out)!r} holds files, and no {MANIFEST} of Veil's; {ALLOWED}")
+            return journal
+        lines = path.read_bytes().split(b"\n")
+        journal.torn = bool(lines[-1])
+        for number, line in enumerate(lines[:-1], start=1):
+            journal._take(line, number)
+        return journal
+
+    def _take(self, line: bytes, number: int) -> None:
+        try:
+            record = json.loads(line)
+            if record["veil"] > VERSION:
+                raise UserError(f"{MANIFEST}: written by a newer Veil (form {record['veil']}); update Veil")
+            if "start" in record:
+                self.started.update(record["start"])
+                self.torn = True
+                return
+            settings = self._settings.setdefault(record.get("config", ""), record.get("settings", {}))
+            entry = Entry.of({**record, "settings": settings})  # one object for all that were made alike
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, UserError):
+                raise
+            if isinstance(error, json.JSONDecodeError) and line.strip(b"\0")[:1] in (b"{", b""):
+                self.torn = True  # cut off by a kill; its file is known by its start, and is done again
+                return
+            where = f"{shown(self.out / MANIFEST)!r}, line {number}"
+            raise UserError(f"out: {where} is not of Veil's making; {ALLOWED}") from error
+        self.torn |= entry.path in self.entries
+        self.entries[entry.path] = entry
+        self.started.pop(entry.path, None)
+
+    @property
+    def written(self) -> set[str]:
+        """Places of OUT where what lies there is Veil's."""
+        return {path for path, entry in self.entries.items() if entry.output} | set(self.started)
+
+    def start(self, paths: Sequence[str]) -> None:
+        self.started.update(paths)
+        self._append(json.dumps({"veil": VERSION, "start": list(paths)}) + "\n")
+        if self._file:
+            os.fsync(
+                self._file.fileno()
+            )  # outputs are synced, too: after a power cut they are known as Veil's
+
+    def done(self, entry: Entry) -> None:
+        self.entries[entry.path] = entry
+        self.started.pop(entry.path, None)
+        self._append(entry.line())
+
+    def _append(self, line: str) -> None:
+        """One write a line, so that a kill tears the last line at most."""
+        if self._file is None:
+            path = self.out / MANIFEST
+            whole = not path.is_file() or path.stat().st_size == 0 or path.read_bytes()[-1:] == b"\n"
+            self._file = path.open("ab", buffering=0)
+            line = line if whole else "\n" + line
+        data = line.encode()
+        if self._file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.torn = True
+
+    def finish(self) -> None:
+        """Rewrite the manifest whole, if anything was appended since it was."""
+        self.close()
+        if self.torn:
+            lines = "".join(self.entries[path].line() for path in sorted(self.entries))
+            write_atomically(self.out / MANIFEST, lines.encode(), lambda _: None)
+            self.torn = False
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

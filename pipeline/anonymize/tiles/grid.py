@@ -1,0 +1,152 @@
+"""Where a detector looks: one full view, and tiles in which a small face is large enough to be seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from pipeline.anonymize.detect.common import Picture
+
+NEEDED = 24
+"""Pixels of the network's square that a face must have: docs/tiles.md shows what is found below and above.
+The smallest anchors are of 32 pixels, and what is less than 23 overlaps none of them by half."""
+RESPONSIBLE = 1.5
+"""A finer view looks after faces of up to that many times what the next coarser one needs: at that
+one's limit much is still missed."""
+TRUSTED = 2
+"""A tile's boxes count up to that many times the largest face that it looks after. What is larger has three
+times :data:`NEEDED` in the coarser view, which sees more of what is around it: measured, such boxes of tiles
+found no face, and were most of the false alarms that tiles add."""
+MARGIN = 4
+"""Pixels of the square by which the box of a cut face may end before the tile does."""
+MOST_LEVELS = 4
+
+
+class Tile(NamedTuple):
+    """A part of a picture, in its pixels; the maximum exclusive.
+
+    Attributes:
+        margin: a box that ends so near to a side within the picture may be of a face that goes on there.
+        largest: a box with a longer side is left to coarser views.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    margin: float = 0.0
+    largest: float = math.inf
+
+    def of(self, picture: Picture) -> Picture:
+        """Its pixels, not copied."""
+        return picture[self.top : self.bottom, self.left : self.right]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a picture is divided.
+
+    Attributes:
+        tiles: ``auto`` (as few as show a face of ``min_face`` at the size that is needed), ``off``, or a
+            number: so many across and so many down.
+        min_face: smallest wanted face, in pixels of the full picture; only ``auto`` asks for it.
+        side: of the square that the network sees.
+    """
+
+    tiles: str
+    min_face: float
+    side: int
+
+    def grid(self, width: int, height: int, reduced: float = 1.0) -> list[Tile]:
+        """The tiles of a picture beside its full view; none where that is enough.
+
+        Args:
+            width: of the picture as it is given, in pixels, like ``height``.
+            reduced: how many times smaller it is given than it is.
+        """
+        longest = max(width, height)
+        if self.tiles == "off":
+            return []
+        if self.tiles == "auto":
+            finest = self._shows(self.min_face / reduced)
+            return [] if longest <= finest else _fewest(width, height, finest, self.side)
+        count = int(self.tiles)
+        return list(_numbered(width, height, count, self.side))
+
+    def resolution(self, width: int, height: int) -> float | None:
+        """Pixels of the network's square for one of the picture, in the finest tile; None without tiles."""
+        tiles = self.grid(width, height)
+        if not tiles:
+            return None
+        return self.side / min(max(each.right - each.left, each.bottom - each.top) for each in tiles)
+
+    def _shows(self, face: float) -> float:
+        """The widest view, in pixels of the picture, in which such a face is as large as is needed."""
+        return face * self.side / NEEDED
+
+
+def _fewest(width: int, height: int, finest: float, side: int) -> list[Tile]:
+    """One level of tiles or several, between ``finest`` and the full view: what takes the fewest.
+
+    Neighbours overlap by the largest face that their level looks after. Where the full view sees only much
+    larger ones, a coarser level between costs less than the overlap.
+    """
+    longest = max(width, height)
+    choices = []
+    for count in range(1, MOST_LEVELS + 1):
+        step = (longest / finest) ** (1 / count)
+        sizes = [finest * step**level for level in range(count + 1)]
+        pairs = list(pairwise(sizes))
+        overlaps = [_overlap(size, coarser, side) for size, coarser in pairs]
+        if all(math.ceil(each) < math.floor(size) for each, size in zip(overlaps, sizes, strict=False)):
+            choices.append([tile for pair in pairs for tile in _level(width, height, *pair, side)])
+    if not choices:
+        raise ValueError(f"tiles: a network that sees {side} pixels cannot be shown tiles; use tiles=off")
+    return min(choices, key=len)
+
+
+def _looked_after(coarser: float, side: int) -> float:
+    """Side of the largest face that tiles look after, where the next coarser view is so wide."""
+    return RESPONSIBLE * NEEDED * coarser / side
+
+
+def _overlap(size: float, coarser: float, side: int) -> float:
+    """Pixels that neighbours share: the largest face that they look after, and a margin on both its sides."""
+    return _looked_after(coarser, side) + 2 * MARGIN * size / side
+
+
+def _level(width: int, height: int, size: float, coarser: float, side: int) -> Iterator[Tile]:
+    overlap = _overlap(size, coarser, side)
+    margin, largest = MARGIN * size / side, TRUSTED * _looked_after(coarser, side)
+    extent = math.floor(size)
+    for top, bottom in _spans(height, extent, overlap):
+        for left, right in _spans(width, extent, overlap):
+            yield Tile(left, top, right, bottom, margin, largest)
+
+
+def _spans(length: int, size: int, overlap: float) -> list[tuple[int, int]]:
+    """As few spans of that size as share at least ``overlap``, evenly from end to end."""
+    if length <= size:
+        return [(0, length)]
+    count = 1 + math.ceil((length - size) / (size - math.ceil(overlap)))
+    starts = [(length - size) * number // (count - 1) for number in range(count)]
+    return [(start, start + size) for start in starts]
+
+
+def _numbered(width: int, height: int, count: int, side: int) -> Iterator[Tile]:
+    longest = max(width, height)
+    overlap = _overlap(longest, longest, side)
+    largest = TRUSTED * _looked_after(longest, side)
+    for top, bottom in _divided(height, count, overlap):
+        for left, right in _divided(width, count, overlap):
+            margin = MARGIN * max(right - left, bottom - top) / side
+            yield Tile(left, top, right, bottom, margin, largest)
+
+
+def _divided(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
+    size = min(length, math.ceil((length + (count - 1) * overlap) / count))
+    starts = [(length - size) * number // (count - 1) for number in range(count)]
+    return [(start, start + size) for start in starts]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.anonymize import Summary, anonymize_folder
+from pipeline.anonymize.entry import Face
+from pipeline.anonymize.report.document import by_score, by_size
+from pipeline.config.schema import AnonymizeConfig, RecordConfig
+from tests.anonymize.conftest import Run
+from tests.anonymize.quick import QuickDetector
+from tests.anonymize.standin import save
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Summary:
+    data = tmp_path / "data"
+    save(data / "face.png", [(20, 30, 100, 140)])
+    save(data / "none.png", [])
+    save(data / "rather.png", [(20, 30, 100, 140)], strength=0.48)
+    save(data / "perhaps.jpg", [(60, 30, 140, 140), (160, 100, 200, 160)], strength=0.3, quality=95)
+    (data / "bad <i>.jpg").write_bytes(b"\xff\xd8\xff")
+    config = AnonymizeConfig(record=RecordConfig("The <controller>", "a purpose", None))
+    return anonymize_folder(data, tmp_path / "out", detector=QuickDetector(), config=config)
+
+
+def page(summary: Summary) -> str:
+    return (summary.out / "report.html").read_text("utf-8")
+
+
+def report(summary: Summary) -> dict[str, object]:
+    import json
+
+    return dict(json.loads((summary.out / "report.json").read_text()))
+
+
+def test_the_report_tells_all(summary: Summary) -> None:
+    told = report(summary)
+    assert told["totals"] == {
+        "pictures": 4,
+        "faces": 1,
+        "without_face": 3,
+        "left_out": 1,
+        "ignored": 0,
+        "to_review": 2,
+        "findings": 0,
+        "labels": 0,
+    }
+    assert [each["path"] for each in told["review"]] == ["rather.png", "perhaps.jpg"]  # type: ignore[attr-defined]
+    assert told["left_out"][0]["reason"] == "corrupt"  # type: ignore[index]
+    assert told["without_face"] == ["none.png", "perhaps.jpg", "rather.png"]
+    record = told["record"]
+    assert record["controller"] == "The <controller>" and record["retention"] is None  # type: ignore[index]
+    html = page(summary)
+    assert "bad &lt;i&gt;.jpg" in html and "The &lt;controller&gt;" in html
+    assert re.search(r"<th>retention</th><td>not stated</td>", html)
+    assert html.index("rather.png") < html.index("perhaps.jpg")
+
+
+def test_the_page_needs_nothing_else(summary: Summary) -> None:
+    html = page(summary)
+    assert not re.search(r"""(src|href)=["'](?!data:|[\w%./-]+["'])""", html)
+    assert "http://" not in html and "https://" not in html and "<script" not in html
+    assert str(summary.data.parent) not in html, "the page tells where it was made"
+    assert "compliant" not in html.lower()
+
+
+def test_thumbnails_show_where_and_not_who(summary: Summary) -> None:
+    """The doubtful face stands in the output; in the report it is pixelated, and outlined."""
+    sources = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page(summary))
+    assert len(sources) == 4  # two pictures, each whole and close up
+    whole = cv2.imdecode(np.frombuffer(base64.b64decode(sources[0]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert whole.shape[:2] == (240, 260)
+    face = whole[40:130, 30:90].astype(int)
+    outline = whole[29:31, 20:100].astype(int)
+    assert (outline[..., 0] > 200).all() and (outline[..., 2] < 90).all(), "drawn in yellow"
+    steps = np.abs(np.diff(face[..., 1], axis=0)).max(axis=1)
+    assert (steps > 12).sum() <= 8, "only the edges of a few cells remain"
+
+
+def test_it_is_written_anew_only_when_something_changed(summary: Summary) -> None:
+    before = (summary.out / "report.html").stat().st_mtime_ns
+    config = AnonymizeConfig(record=RecordConfig("The <controller>", "a purpose", None))
+    anonymize_folder(summary.data, summary.out, detector=QuickDetector(), config=config)
+    assert (summary.out / "report.html").stat().st_mtime_ns == before
+    config.record.retention = "two years"
+    anonymize_folder(summary.data, summary.out, detector=QuickDetector(), config=config)
+    assert "two years" in page(summary)
+
+
+def test_tables_of_faces() -> None:
+    faces = [Face(0, [0, 0, 10, 10], 0.5), Face(0, [0, 0, 16, 16], 0.65), Face(0, [0, 0, 300, 300], 1.0)]
+    assert list(by_size(faces).values()) == [1, 1, 0, 1]
+    assert by_score(faces, 0.5) == {
+        "0.5 to 0.6": 1,
+        "0.6 to 0.7": 1,
+        "0.7 to 0.8": 0,
+        "0.8 to 0.9": 0,
+        "0.9 to 1": 1,
+    }
+    assert list(by_score(faces, 0.65)) == ["0.65 to 0.7", "0.7 to 0.8", "0.8 to 0.9", "0.9 to 1"]
+
+
+def test_the_terminal_points_to_it(run: Run, photos: Path) -> None:
+    ran = run(photos)
+    assert f"report: {ran.out}/report.html" in ran.shown

@@ -1,0 +1,65 @@
+"""Suppression in NumPy against TensorFlow's, to the box."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.anonymize.detect.suppress import Suppression, overlaps
+
+DRAWN = {
+    "few": (50, 0.5, 0.01, 300),
+    "many": (3000, 0.5, 0.01, 300),
+    "more than are kept": (3000, 0.9, 0.01, 40),
+    "hardly any overlap allowed": (800, 0.05, 0.3, 300),
+    "any overlap allowed": (200, 1.0, 0.2, 300),
+    "none above the floor": (50, 0.5, 1.0, 300),
+}
+
+
+def drawn(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Crowded boxes, some turned around, some without area, and scores that are all different."""
+    random = np.random.default_rng(seed)
+    low = random.random((count, 2), dtype=np.float32)
+    boxes = np.concatenate([low, low + random.random((count, 2), dtype=np.float32) * 0.3], axis=1)
+    boxes[::7] = boxes[::7][:, [2, 3, 0, 1]]
+    boxes[::11, 2] = boxes[::11, 0]
+    scores = np.linspace(0, 1, count, dtype=np.float32)
+    return boxes.astype(np.float32), random.permutation(scores)
+
+
+@pytest.mark.parametrize("case", DRAWN)
+@pytest.mark.parametrize("seed", range(3))
+def test_it_keeps_what_tensorflow_keeps(case: str, seed: int) -> None:
+    import tensorflow as tf
+
+    count, iou, floor, most = DRAWN[case]
+    boxes, scores = drawn(count, seed)
+    wanted = tf.image.combined_non_max_suppression(
+        boxes[None, :, None], scores[None, :, None], most, most, iou, floor, clip_boxes=False
+    )
+    expected = int(wanted.valid_detections[0])
+    kept = Suppression(iou, floor, most).keep(boxes, scores)
+    np.testing.assert_array_equal(scores[kept], wanted.nmsed_scores[0, :expected])
+    np.testing.assert_array_equal(boxes[kept], wanted.nmsed_boxes[0, :expected])
+    assert expected == 0 if case == "none above the floor" else expected > 1
+
+
+def test_of_equal_scores_the_first_stays() -> None:
+    boxes = np.array([[0, 0, 1, 1]] * 3 + [[2, 2, 3, 3]], np.float32)
+    assert Suppression(0.5, 0.01, 9).keep(boxes, np.full(4, 0.5, np.float32)).tolist() == [0, 3]
+
+
+def test_no_face_gets_lost_as_no_number() -> None:
+    boxes = np.array([[0, 0, 1, 1], [2, 2, 3, 3]], np.float32)
+    with pytest.raises(ValueError, match="score is no number"):
+        Suppression(0.5, 0.01, 9).keep(boxes, np.array([0.9, np.nan], np.float32))
+    boxes[1, 2] = np.inf
+    with pytest.raises(ValueError, match="corner of a box is no number"):
+        Suppression(0.5, 0.01, 9).keep(boxes, np.array([0.9, 0.8], np.float32))
+    assert Suppression(0.5, 0.5, 9).keep(boxes, np.array([0.9, 0.1], np.float32)).tolist() == [0]
+
+
+def test_overlaps() -> None:
+    others = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [0, 0, 2, 1], [5, 5, 6, 6], [0, 0, 0, 2]], np.float32)
+    np.testing.assert_allclose(overlaps(others[0], others), [1, 1 / 7, 0.5, 0, 0])
