@@ -1,0 +1,1 @@
+"""Comparisons with other tools, and measurements of speed; no part of the product."""

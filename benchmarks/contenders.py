@@ -1,0 +1,110 @@
+"""The tools in the comparison: what each finds and redacts in the pictures of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks.deface_peer import DefaceRun, deface_environment, run_deface
+from benchmarks.peers import UltraFace, YuNet
+from pipeline.anonymize.detect import Detector
+from pipeline.anonymize.tiles import tiled
+from pipeline.config.paths import locate
+from pipeline.config.schema import CompareConfig, ContenderConfig, ContenderKind
+from pipeline.errors import UserError
+from pipeline.evaluation.exposure import Mask
+from pipeline.evaluation.labelled import LabelledFaces
+from pipeline.evaluation.predict import Predictions, load_any, predict
+from pipeline.evaluation.progress import progress_bar
+from pipeline.evaluation.report import Evaluation
+from pipeline.evaluation.run import measure
+
+
+@dataclass(frozen=True)
+class Result:
+    """One tool's figures, or in ``note`` why there are none."""
+
+    name: str
+    threshold: float
+    evaluation: Evaluation | None
+    note: str = ""
+
+
+@dataclass
+class Comparison:
+    """Runs the contenders of a config on the same pictures.
+
+    Attributes:
+        folder: where deface's environment and its masks lie.
+    """
+
+    config: CompareConfig
+    pictures: Sequence[LabelledFaces]
+    dataset: str
+    folder: Path
+    _deface: DefaceRun | UserError | None = field(default=None, init=False)
+
+    def run(self) -> list[Result]:
+        """One result a contender, in the config's order."""
+        return [self._result(name, each) for name, each in self.config.contenders.items()]
+
+    def _result(self, name: str, contender: ContenderConfig) -> Result:
+        threshold = contender.score_threshold
+        settings = replace(self.config.evaluation, score_threshold=threshold)
+        try:
+            predictions, masks, note = self._found(name, contender)
+        except UserError as error:
+            return Result(name, threshold, None, str(error))
+        evaluation = measure(
+            self.pictures, predictions, settings, self.config.redact, name, self.dataset, masks
+        )
+        return Result(name, threshold, evaluation, note)
+
+    def _found(self, name: str, contender: ContenderConfig) -> tuple[Predictions, Iterable[Mask] | None, str]:
+        if contender.kind is ContenderKind.deface:
+            run = self._run_deface()
+            return (
+                run.predictions,
+                run.masks(contender.score_threshold),
+                f"{run.backend}, {run.failures} undrawn",
+            )
+        detector = self._detector(name, contender)
+        with progress_bar(name) as progress:
+            return predict(detector, self.pictures, progress), None, ""
+
+    def _detector(self, name: str, contender: ContenderConfig) -> Detector:
+        if contender.model is None:
+            raise UserError(
+                f"contenders.{name}.model: no value given; allowed: a SavedModel or a weights file"
+            )
+        if contender.kind is ContenderKind.veil:
+            settings = self.config.evaluation
+            return tiled(
+                load_any(locate(contender.model), settings.class_id), settings.tiles, settings.min_face
+            )
+        if self.config.peers is None:
+            raise UserError("peers: no value given; allowed: the folder of the peers' weights")
+        kinds = {ContenderKind.yunet: YuNet, ContenderKind.ultraface: UltraFace}
+        return kinds[contender.kind](Path(self.config.peers) / contender.model)
+
+    def _run_deface(self) -> DefaceRun:
+        """Once for all of its thresholds; a failure is remembered too."""
+        if self._deface is None:
+            try:
+                self._deface = self._start_deface()
+            except UserError as error:
+                self._deface = error
+        if isinstance(self._deface, UserError):
+            raise self._deface
+        return self._deface
+
+    def _start_deface(self) -> DefaceRun:
+        given = self.config.deface_python
+        python = (
+            Path(given) if given else deface_environment(Path(self.config.outputs) / "deface-environment")
+        )
+        contenders = self.config.contenders.values()
+        thresholds = {each.score_threshold for each in contenders if each.kind is ContenderKind.deface}
+        with progress_bar("deface") as progress:
+            return run_deface(python, self.pictures, sorted(thresholds), self.folder / "deface", progress)

@@ -1,0 +1,146 @@
+"""One runtime in a process of its own: ``python runtime_child.py KIND MODEL OPTION``.
+
+Needs NumPy and the runtime, nothing of Veil's. Reads jobs from stdin, one JSON a line, and answers each with
+one on stdout::
+
+    {"squares": "squares.npy", "batch": 4, "times": 3}   -> {"seconds": [0.31, 0.30, 0.30]}
+    {"squares": "squares.npy", "save": "found.npz"}      -> {"saved": 120}
+
+Squares are uint8 ``[N, S, S, 3]``. Saved is every anchor that scores above FLOOR: ``boxes`` ``[M, 4]`` in
+fractions of the square, ``scores`` ``[M]``, ``counts`` ``[N]``.
+"""
+
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+FLOOR = 0.01
+Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def tensorflow(model: str, option: str) -> Run:
+    """``float32``, ``bf16`` (oneDNN's, by grappler) or ``xla``."""
+    import tensorflow as tf
+
+    if option == "bf16":
+        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+    loaded = tf.saved_model.load(model)
+    raw = loaded.signatures["raw"]
+    call = tf.function(lambda images: raw(images=images), jit_compile=True) if option == "xla" else None
+
+    def run(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        images = tf.constant(squares)
+        found = call(images) if call else raw(images=images)
+        return found["boxes"].numpy(), found["scores"].numpy()
+
+    run.alive = loaded  # type: ignore[attr-defined]
+    return run
+
+
+def openvino(model: str, option: str) -> Run:
+    """``f32`` or ``bf16``, a batch at once; ``f32-streams``, …: one picture a core, side by side."""
+    import openvino as ov
+
+    precision, _, streams = option.partition("-")
+    hint = "THROUGHPUT" if streams else "LATENCY"
+    settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": hint}
+    core = ov.Core()
+
+    @functools.cache
+    def for_batch(size: int) -> Any:
+        network = core.read_model(model)
+        network.reshape([size, *list(network.input(0).shape)[1:]])
+        return core.compile_model(network, "CPU", settings)
+
+    def at_once(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = for_batch(len(squares))(squares, share_inputs=True)
+        return np.array(found["boxes"]), np.array(found["scores"])
+
+    def side_by_side(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found: list[Any] = [None] * len(squares)
+
+        def keep(request: Any, index: int) -> None:
+            found[index] = [request.get_tensor(name).data[0].copy() for name in ("boxes", "scores")]
+
+        queue.set_callback(keep)
+        for index, square in enumerate(squares):
+            queue.start_async({0: square[None]}, index)
+        queue.wait_all()
+        return np.stack([each[0] for each in found]), np.stack([each[1] for each in found])
+
+    if not streams:
+        return at_once
+    queue = ov.AsyncInferQueue(for_batch(1))
+    return side_by_side
+
+
+def onnxruntime(model: str, option: str) -> Run:
+    """``float32``."""
+    import onnxruntime as ort  # type: ignore[import-not-found]
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = os.cpu_count() or 1
+    session = ort.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    (taken,) = session.get_inputs()
+
+    def run(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = dict(zip(names, session.run(names, {taken.name: squares}), strict=True))
+        return found["boxes"], found["scores"]
+
+    return run
+
+
+KINDS = {"tensorflow": tensorflow, "openvino": openvino, "onnxruntime": onnxruntime}
+
+
+def timed(run: Run, squares: np.ndarray, batch: int, times: int) -> list[float]:
+    """Seconds of each of some calls."""
+    seconds = []
+    for number in range(times):
+        start = number * batch % (len(squares) - batch + 1)
+        given = np.ascontiguousarray(squares[start : start + batch])
+        began = time.perf_counter()
+        run(given)
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def save(run: Run, squares: np.ndarray, path: str) -> int:
+    """Run one square after the other, and write what scores above the floor."""
+    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    for square in squares:
+        boxes, scores = (each[0] for each in run(square[None]))
+        kept.append((boxes[scores > FLOOR], scores[scores > FLOOR]))
+    counts = [len(scores) for _, scores in kept]
+    np.savez(
+        path,
+        boxes=np.concatenate([boxes for boxes, _ in kept]),
+        scores=np.concatenate([scores for _, scores in kept]),
+        counts=counts,
+    )
+    return len(counts)
+
+
+def main(kind: str, model: str, option: str) -> None:
+    """See the module."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
+    run = KINDS[kind](model, option)
+    for line in sys.stdin:
+        job = json.loads(line)
+        squares = np.load(job["squares"], mmap_mode="r")
+        if "save" in job:
+            answer: dict[str, Any] = {"saved": save(run, squares, job["save"])}
+        else:
+            answer = {"seconds": timed(run, squares, job["batch"], job["times"])}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
