@@ -18,8 +18,8 @@ from pipeline.config.schema.anonymization import SCORE_FLOOR
 PRECISIONS = {"openvino": "f32", "openvino_bf16": "bf16"}
 """What a runtime computes in; what it gives is float32."""
 TOLERANCES = {"openvino": Tolerance(score=0.001, iou=0.99), "openvino_bf16": Tolerance(score=0.03, iou=0.93)}
-"""Of the check on the built-in picture, in the network's own scores. On 792 photographs the released D2's AP is 0.12
-points lower in bfloat16."""
+"""Of the check on the built-in picture, in the network's own scores. On 792 photographs the released D2's AP
+is 0.12 points lower in bfloat16."""
 
 STREAMS = 4
 """Pictures that are computed side by side at most; each takes memory. Threads that share one picture wait for
