@@ -8,7 +8,7 @@ spaces, commas or brackets is quoted, which Hydra's grammar would otherwise read
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -67,7 +67,8 @@ class Overrides:
         below_mapping = all(
             path != each.path and not each.path.startswith(f"{path}.") for each in self.fields
         )
-        return f"{'++' if below_mapping else plus}{path}={self._quoted(field, text)}"
+        mapping = field is not None and isinstance(field.default, Mapping)  # Hydra must add names to it
+        return f"{'++' if below_mapping or mapping else plus}{path}={self._quoted(field, text)}"
 
     def _named(self, key: str) -> list[Field]:
         """The fields that a full or short name may mean."""

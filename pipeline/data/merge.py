@@ -52,6 +52,14 @@ def check_labels(counts: Counts, maps: Mapping[str, Mapping[str, str]]) -> None:
             )
 
 
+def check_repeat(repeat: Mapping[str, int], maps: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises UserError if no set has such a label, or none takes it for a face."""
+    faces = sorted({label for names in maps.values() for label, target in names.items() if target == FACE})
+    for label, times in repeat.items():
+        if label not in faces:
+            raise UserError(f"dataset.repeat: {label}={times}; allowed: labels of faces: {', '.join(faces)}")
+
+
 def merge(picture: LabelledPicture, label_map: Mapping[str, str]) -> LabelledPicture:
     """The picture with only the boxes whose label maps to FACE; their source labels stay on them."""
     kept = [index for index, label in enumerate(picture.labels) if label_map[label] == FACE]

@@ -60,6 +60,7 @@ def _check(config: DatasetConfig) -> None:
     split.check_shares(config.split)
     for name, source in config.sources.items():
         merge.check_map(name, source.label_map)
+    merge.check_repeat(config.repeat, _maps(config))
 
 
 def _maps(config: DatasetConfig) -> report.Maps:
@@ -81,6 +82,8 @@ def _fingerprint(
         values["consensus"] = [agreed.digest, config.consensus_as.name]
     if config.exclude:
         values["exclude"] = sorted(set(config.exclude))
+    if config.repeat:
+        values["repeat"] = sorted(config.repeat.items())
     with ThreadPoolExecutor() as pool:
         for name, reading in readings.items():
             digests = pool.map(_digest, [raw.path for raw in reading.labels])
@@ -119,7 +122,7 @@ def _write(
 ) -> DatasetVersion:
     partial = _partial(target)
     try:
-        counts, boxes = _write_splits(partial, made, config.shards)
+        counts, boxes = _write_splits(partial, made, config)
         version = {
             "name": "-".join(config.sources),
             "fingerprint": fingerprint,
@@ -129,6 +132,7 @@ def _write(
             "roots": {name: str(folder.folder) for name, folder in folders.items()},
             "notes": _notes(config),
             "consensus": consensus.counts(made.pictures, made.sides) if config.consensus else {},
+            "repeat": dict(config.repeat),
         }
         findings = report.document(made.problems, version, _maps(config))
         _write_report(partial, findings)
@@ -179,7 +183,9 @@ def _write_report(folder: Path, findings: dict[str, Any]) -> None:
     label_plot.save(folder / "labels.png", findings)
 
 
-def _write_splits(folder: Path, made: Assembled, shards: int) -> tuple[dict[str, int], dict[str, int]]:
+def _write_splits(
+    folder: Path, made: Assembled, config: DatasetConfig
+) -> tuple[dict[str, int], dict[str, int]]:
     from pipeline.data import records  # TensorFlow, only needed when a version is made
 
     counts, boxes = {}, {}
@@ -189,7 +195,9 @@ def _write_splits(folder: Path, made: Assembled, shards: int) -> tuple[dict[str,
         labelled = [made.pictures[index] for index in chosen]
         document = coco.document(ids, labelled, [made.groups[index] for index in chosen])
         _write_json(folder / f"{side}.json", document)
-        records.write(folder, side, ids, labelled, shards)
+        repeat = config.repeat if side == "train" else {}
+        times = [max((repeat.get(label, 1) for label in picture.labels), default=1) for picture in labelled]
+        records.write(folder, side, ids, labelled, times, config.shards)
         counts[side] = len(chosen)
         boxes[side] = sum(
             not consensus.is_ignored(each) for picture in labelled for each in picture.attributes

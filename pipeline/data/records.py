@@ -16,14 +16,28 @@ THREADS = 4
 
 
 def write(
-    folder: Path, split: str, ids: Sequence[int], labelled: Sequence[LabelledPicture], shards: int
+    folder: Path,
+    split: str,
+    ids: Sequence[int],
+    labelled: Sequence[LabelledPicture],
+    times: Sequence[int],
+    shards: int,
 ) -> list[Path]:
-    """Writes ``<split>-00000-of-0000N.tfrecord``, pictures dealt out in turn; one at a time in memory."""
+    """Writes ``<split>-00000-of-0000N.tfrecord``, pictures dealt out in turn; a few at a time in memory.
+
+    Args:
+        times: how often each picture is written. Whole rounds follow each other, so that copies of a picture
+            lie far apart when training reads them.
+    """
+    rounds = range(max(times, default=0))
+    dealt = [
+        each for turn in rounds for each, n in zip(zip(ids, labelled, strict=True), times, strict=True) if n > turn
+    ]
     count = min(shards, len(labelled))
     paths = [folder / f"{split}-{shard:05d}-of-{count:05d}.tfrecord" for shard in range(count)]
     with ThreadPoolExecutor(THREADS) as pool:
         for shard, path in enumerate(paths):
-            mine = list(zip(ids, labelled, strict=True))[shard::count]
+            mine = dealt[shard::count]
             with tf.io.TFRecordWriter(str(path)) as writer:
                 for start in range(0, len(mine), 4 * THREADS):
                     batch = mine[start : start + 4 * THREADS]

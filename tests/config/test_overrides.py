@@ -32,6 +32,7 @@ ANONYMIZE = Overrides(AnonymizeConfig, "anonymize")
         ("dataset.root=null", "dataset.root=null"),
         ("dataset.root='already quoted'", "dataset.root='already quoted'"),
         ("dataset.sources.sample.label_map.hat=drop", "++dataset.sources.sample.label_map.hat='drop'"),
+        ("dataset.repeat={without_mask: 2}", "++dataset.repeat={without_mask: 2}"),
         ("model=efficientdet_d1", "model=efficientdet_d1"),
     ],
 )

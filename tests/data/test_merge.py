@@ -52,3 +52,21 @@ def test_maps(label_map: dict[str, str], message: str | None) -> None:
     else:
         with pytest.raises(UserError, match=message):
             check()
+
+
+@pytest.mark.parametrize(
+    ("repeat", "message"),
+    [
+        ({"bare": 2}, None),
+        ({}, None),
+        ({"bear": 2}, "dataset.repeat: bear=2; allowed: labels of faces: bare, face"),
+        ({"hat": 2}, "hat=2; allowed: labels of faces: bare, face"),
+    ],
+)
+def test_what_is_repeated_is_a_face(repeat: dict[str, int], message: str | None) -> None:
+    maps = {"one": {"face": "FACE", "hat": "drop"}, "two": {"bare": "FACE"}}
+    if message is None:
+        merge.check_repeat(repeat, maps)
+    else:
+        with pytest.raises(UserError, match=message):
+            merge.check_repeat(repeat, maps)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -53,3 +55,32 @@ def test_records_decode_to_the_boxes_and_pictures_of_the_coco_file(
             seen += 1
         assert images == {}
     assert seen == 4
+
+
+def test_training_pictures_with_a_rare_label_are_written_more_often(
+    voc_set: Any, configure: Callable[..., Any]
+) -> None:
+    for number in range(0, 12, 3):
+        voc_set.voc(f"p{number:02}", [("face", (5, 6, 25, 30)), ("bare", (30, 10, 50, 40))])
+    names = {"face": "FACE", "mask": "FACE", "bare": "FACE"}
+    plain = prepare(configure(voc_set.folder, label_map=names))
+    config = configure(voc_set.folder, label_map=names)
+    config.repeat = {"bare": 3}
+    version = prepare(config)
+    assert version.fingerprint != plain.fingerprint
+    assert version.counts == plain.counts  # pictures, not how often they are shown
+    for split in version.counts:
+        document = json.loads(version.coco(split).read_text())
+        rare = {a["image_id"] for a in document["annotations"] if a["source_label"] == "bare"}
+        times = 3 if split == "train" else 1
+        wanted = {image["id"]: times if image["id"] in rare else 1 for image in document["images"]}
+        assert rare or split != "train"
+        assert Counter(_ids(version.records(split))) == wanted
+    for shard in tf.io.gfile.glob(version.records("train")):
+        shown = _ids(shard)
+        assert all(a != b for a, b in itertools.pairwise(shown)), "copies of a picture lie next to each other"
+
+
+def _ids(records: str) -> list[int]:
+    dataset = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(records)))
+    return [int(TfExampleDecoder().decode(record)["source_id"]) for record in dataset]

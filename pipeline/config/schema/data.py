@@ -59,4 +59,10 @@ class DatasetConfig:
         ConsensusUse.labels, "what the certain ones are in training: labels, or regions to ignore"
     )
     exclude: list[str] = value([], "pictures, as set/name, to leave out of training and validation")
+    repeat: dict[str, int] = value(
+        {},
+        "source labels that are rare: a training picture with one is shown this many times as often",
+        low=1,
+        high=100,
+    )
     shards: int = value(4, "TFRecord files a split", low=1, high=1024)
