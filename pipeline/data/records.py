@@ -31,7 +31,10 @@ def write(
     """
     rounds = range(max(times, default=0))
     dealt = [
-        each for turn in rounds for each, n in zip(zip(ids, labelled, strict=True), times, strict=True) if n > turn
+        each
+        for turn in rounds
+        for each, n in zip(zip(ids, labelled, strict=True), times, strict=True)
+        if n > turn
     ]
     count = min(shards, len(labelled))
     paths = [folder / f"{split}-{shard:05d}-of-{count:05d}.tfrecord" for shard in range(count)]
