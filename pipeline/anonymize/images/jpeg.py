@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from contextlib import nullcontext
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -161,13 +162,18 @@ def encode(picture: Picture, redacted: Mapping[int, Pixels]) -> tuple[bytes, boo
 
 
 def code(pixels: Pixels, source: Jpeg) -> bytes:
-    """Code with the source's tables and subsampling; Huffman tables are made to measure."""
+    """Code with the source's quantisation tables and subsampling.
+
+    Where the source has the Huffman tables of the standard, as most cameras write them, so has the output;
+    else they are made to measure, which takes a second pass over coefficients that are all held in memory.
+    """
     subsampling = _plain(source)
     if subsampling is None:
         return jpeg_planes.encode(pixels, source)
     first, *others = source.components
     tables = [list(source.tables[c.table]) for c in (first, *others[:1])]
-    options: dict[str, Any] = {"qtables": tables, "optimize": True, "progressive": source.progressive}
+    measured = source.progressive or not source.huffman <= _standard_huffman()
+    options: dict[str, Any] = {"qtables": tables, "optimize": measured, "progressive": source.progressive}
     if source.colour_model in ("ycc", "rgb"):
         options |= {"subsampling": subsampling, "keep_rgb": source.colour_model == "rgb"}
     image = Image.frombuffer(
@@ -175,9 +181,17 @@ def code(pixels: Pixels, source: Jpeg) -> bytes:
     )
     out = io.BytesIO()
     # Pillow hands libjpeg one buffer for the whole of an optimized file; fine tables need more than it thinks
-    with _BUFFER.at(pixels.size * 2):
+    with _BUFFER.at(pixels.size * 2) if measured else nullcontext():
         image.save(out, "JPEG", **options)
     return out.getvalue()
+
+
+@cache
+def _standard_huffman() -> set[bytes]:
+    """The tables of T.81, K.3: what libjpeg writes unless it is told to make others."""
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "JPEG")
+    return jpeg_segments.parse(out.getvalue()).huffman
 
 
 def _plain(source: Jpeg) -> int | None:

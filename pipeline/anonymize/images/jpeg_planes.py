@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.anonymize.images import jpeg_segments
-from pipeline.anonymize.images.jpeg_segments import SOS, Component, Jpeg
+from pipeline.anonymize.images.jpeg_segments import DHT, SOS, Component, Jpeg
 from pipeline.anonymize.images.model import Pixels
 
 Plane = NDArray[np.uint8]
@@ -69,7 +69,7 @@ def _scan(plane: Plane, component: Component, table: tuple[int, ...]) -> list[by
     Image.fromarray(np.ascontiguousarray(plane)).save(out, "JPEG", qtables=[list(table)], optimize=True)
     parts = []
     for segment in jpeg_segments.parse(out.getvalue()).coding:
-        if segment[1] == 0xC4:
+        if segment[1] == DHT:
             parts.append(segment)
         elif segment[1] == SOS:
             parts.append(segment[:5] + bytes((component.id,)) + segment[6:])

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pipeline.anonymize.images.exif import Exif, build_exif, read_exif
 from pipeline.anonymize.images.icc import clean_profile
 
-SOI, EOI, SOS, COM = 0xD8, 0xD9, 0xDA, 0xFE
-_CODING = {0xC4, 0xDB, 0xDD}  # DHT, DQT, DRI; SOF and SOS come to them
-_SOF = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SOI, EOI, SOS, DHT, COM = 0xD8, 0xD9, 0xDA, 0xC4, 0xFE
+_CODING = {DHT, 0xDB, 0xDD}  # DHT, DQT, DRI; SOF and SOS come to them
+_SOF = set(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _ICC = b"ICC_PROFILE\0"
 # where each value of a table in rows and columns stands in the stored zigzag (T.81, figure 5)
@@ -41,7 +41,8 @@ class Jpeg:
     """A parsed file.
 
     ``coding`` holds the bytes that code the picture, in order, EOI excluded; ``tables`` the quantisation
-    tables by number, in rows and columns.
+    tables by number, in rows and columns; ``huffman`` every Huffman table as it is stored, class and number
+    first.
     """
 
     coding: list[bytes] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Jpeg:
     height: int = 0
     components: tuple[Component, ...] = ()
     tables: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    huffman: set[bytes] = field(default_factory=set)
     scans: int = 0
     adobe: int | None = None  # colour transform 0, 1 or 2; None without an Adobe marker
     jfif: tuple[int, int, int] | None = None  # density unit, x, y
@@ -129,6 +131,8 @@ def _read_coding(jpeg: Jpeg, marker: int, payload: bytes) -> None:
     try:
         if marker == 0xDB:
             _read_tables(jpeg, payload)
+        elif marker == DHT:
+            _read_huffman(jpeg, payload)
         elif marker == SOS:
             jpeg.scans += 1
         elif marker in _SOF:
@@ -149,6 +153,14 @@ def _read_tables(jpeg: Jpeg, payload: bytes) -> None:
         stored = struct.unpack_from(">64H" if wide else ">64B", payload, at + 1)
         jpeg.tables[number] = tuple(stored[place] for place in _PLACES)
         at += 129 if wide else 65
+
+
+def _read_huffman(jpeg: Jpeg, payload: bytes) -> None:
+    at = 0
+    while at < len(payload):
+        end = at + 17 + sum(payload[at + 1 : at + 17])
+        jpeg.huffman.add(payload[at:end])
+        at = end
 
 
 def _read_application(jpeg: Jpeg, icc: dict[int, bytes], marker: int, payload: bytes) -> None:

@@ -135,6 +135,31 @@ def test_fine_tables_and_noise_fit_the_buffer(tmp_path: Path) -> None:
         assert psnr(_viewer(out)[16:], picture.frames[0].pixels[16:]) > 48
 
 
+@pytest.mark.parametrize(
+    ("options", "standard"),
+    [
+        ({}, True),
+        ({"restart_marker_blocks": 2}, True),
+        ({"optimize": True}, False),
+        ({"progressive": True}, False),
+    ],
+)
+def test_huffman_tables_are_of_the_sources_kind(
+    options: dict[str, Any], standard: bool, tmp_path: Path
+) -> None:
+    """OpenCV writes the standard's unless told otherwise, too: it is the other library to agree."""
+    data = encoded(_smooth(203, 267), "JPEG", quality=85, **options)
+    picture = opened(tmp_path, data)
+    redacted = picture.frames[0].pixels.copy()
+    redacted[:16, :16] = 0
+    _, out = rewritten(tmp_path, picture, {0: redacted})
+    _, other = cv2.imencode(".jpg", _smooth(16, 16))
+    tables = jpeg_segments.parse(other.tobytes()).huffman
+    assert len(tables) == 4
+    assert [jpeg_segments.parse(each).huffman <= tables for each in (data, out)] == [standard] * 2
+    assert 0.93 < len(out) / len(data) < 1.02
+
+
 def test_a_sampling_that_cannot_be_checked_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="sampled 2x2, 1x2, 2x1; allowed: 4:4:4") as caught:
         opened(tmp_path, _three_tables(20, 30, usual=False))
