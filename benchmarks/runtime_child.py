@@ -53,17 +53,22 @@ def openvino(model: str, option: str) -> Run:
     core = ov.Core()
 
     @functools.cache
-    def for_batch(size: int) -> Any:
+    def taking(shape: tuple[int, ...]) -> Any:
         network = core.read_model(model)
-        network.reshape([size, *list(network.input(0).shape)[1:]])
+        network.reshape(shape)
         return core.compile_model(network, "CPU", settings)
 
+    @functools.cache
+    def queue_of(shape: tuple[int, ...]) -> Any:
+        return ov.AsyncInferQueue(taking(shape))
+
     def at_once(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = for_batch(len(squares))(squares, share_inputs=True)
+        found = taking(squares.shape)(squares, share_inputs=True)
         return np.array(found["boxes"]), np.array(found["scores"])
 
     def side_by_side(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found: list[Any] = [None] * len(squares)
+        queue = queue_of((1, *squares.shape[1:]))
 
         def keep(request: Any, index: int) -> None:
             found[index] = [request.get_tensor(name).data[0].copy() for name in ("boxes", "scores")]
@@ -74,10 +79,7 @@ def openvino(model: str, option: str) -> Run:
         queue.wait_all()
         return np.stack([each[0] for each in found]), np.stack([each[1] for each in found])
 
-    if not streams:
-        return at_once
-    queue = ov.AsyncInferQueue(for_batch(1))
-    return side_by_side
+    return side_by_side if streams else at_once
 
 
 def onnxruntime(model: str, option: str) -> Run:

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import roofline
 from benchmarks.environment import environment
 from pipeline.anonymize.detect import Detections, letterbox, model_digest
-from pipeline.anonymize.detect.common import Letterboxed
+from pipeline.anonymize.detect.canvas import Letterboxed
 from pipeline.anonymize.detect.convert import Converted, convert
 from pipeline.config import cli
 from pipeline.config.paths import locate
@@ -194,7 +194,7 @@ def squares_of(
     for picture in pictures:
         square, inner = letterbox(read_picture(picture), side)
         squares.append(square)
-        places.append(Letterboxed((picture.height, picture.width), inner, side, FLOOR))
+        places.append(Letterboxed((picture.height, picture.width), inner, square.shape[:2], FLOOR))
     np.save(path, np.stack(squares))
     return path, places
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from official.vision.ops import anchor, preprocess_ops
+from official.vision.ops import anchor, box_ops, preprocess_ops
 
-from pipeline.anonymize.detect import PADDING
+from pipeline.anonymize.detect.canvas import PADDING, canvas_sides
 from pipeline.calibration.score_map import ScoreMap
 from pipeline.config.schema import ModelConfig
-from pipeline.detector.experiment import MIN_SCORE, model_config
+from pipeline.data.coco import FACE_ID
+from pipeline.detector.experiment import MIN_SCORE, NUM_CLASSES, model_config
 from pipeline.detector.initialize import load_saved_model_weights
 from pipeline.detector.task import build_efficientdet
 from pipeline.quiet import wake_tensorflow
@@ -30,7 +31,7 @@ class DetectionModule(tf.Module):
 
     Args:
         network: as :func:`build_for_inference` makes it.
-        model: ``model.input_size`` is the side ``S`` in pixels of the square that the network sees.
+        model: ``model.input_size`` is the longer side ``S`` in pixels of the canvas that the network sees.
         score_map: from the network's scores to calibrated ones; every signature gives both.
     """
 
@@ -40,7 +41,7 @@ class DetectionModule(tf.Module):
         super().__init__(name="veil_detector")
         config, side = model_config(model), model.input_size
         self.weights = list(network.weights)
-        self._network = functools.partial(network, training=False)
+        self._network = functools.partial(_heads, network)
         self._model = model
         self._calibrate = score_map.in_graph
         self._anchors = anchor.build_anchor_generator(
@@ -51,21 +52,36 @@ class DetectionModule(tf.Module):
             anchor_size=config.anchor.anchor_size,
         )(image_size=(side, side))
         self.squares = tf.TensorSpec([None, side, side, 3], tf.uint8, name="images")
+        self.canvases = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
         # One trace that every signature calls, so that the file holds the network once.
-        self._every_anchor = tf.function(self._decode, input_signature=[self.squares])
+        self._every_anchor = tf.function(self._decode, input_signature=[self.canvases])
 
     def _decode(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch = tf.shape(images)[0]
-        side = tf.fill([batch, 2], float(self._model.input_size))
-        anchors = {level: tf.tile(boxes[None], [batch, 1, 1, 1]) for level, boxes in self._anchors.items()}
+        """Box and score of every anchor of every picture, as Model Garden's generator decodes them; that one
+        needs to know the sides when it is traced.
+        """
+        size = tf.cast(tf.tile(tf.shape(images)[1:3], [2]), tf.float32)
         normalized = preprocess_ops.normalize_image(tf.image.convert_image_dtype(images, tf.float32))
-        found = self._network(normalized, image_shape=side, anchor_boxes=anchors)
-        boxes = found["decoded_boxes"][:, :, 0] / float(self._model.input_size)
-        return boxes, found["decoded_box_scores"][:, :, 0]
+        found_scores, found_boxes = self._network(normalized)
+        boxes, scores = [], []
+        for level, of_square in self._anchors.items():
+            cells = tf.shape(found_scores[level])[1:3]
+            # a smaller canvas has the anchors at the top left of the square's
+            anchors = tf.reshape(of_square[: cells[0], : cells[1]], [1, -1, 4])
+            moved = tf.reshape(found_boxes[level], [tf.shape(images)[0], -1, 4])
+            boxes.append(box_ops.decode_boxes(moved, anchors))
+            logits = tf.reshape(found_scores[level], [tf.shape(images)[0], -1, NUM_CLASSES])
+            scores.append(tf.sigmoid(logits[:, :, FACE_ID]))
+        inside = tf.clip_by_value(tf.concat(boxes, axis=1), 0.0, size)
+        return inside / size, tf.concat(scores, axis=1)
 
     @tf.function
     def raw(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Every anchor's box and scores, before suppression: for runtimes that cannot do it in the graph."""
+        """Every anchor's box and scores, before suppression: for runtimes that cannot do it in the graph.
+
+        Takes canvases uint8 ``[B, h, w, 3]`` whose sides are multiples of 128, the network's coarsest stride,
+        and at most ``S``. Boxes are fractions of the canvas.
+        """
         boxes, scores = self._every_anchor(images)
         return {"boxes": boxes, "scores": self._calibrate(scores), "raw_scores": scores}
 
@@ -101,9 +117,11 @@ class DetectionModule(tf.Module):
         resized = tf.image.resize(tf.cast(input_tensor, tf.float32), inner, antialias=True)
         resized = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
         padding = tf.constant(PADDING, tf.uint8)  # subtracted and added again; bytes wrap around
-        square = padding + tf.image.pad_to_bounding_box(resized - padding, 0, 0, side, side)
-        found = self.batched(square)
-        share = tf.cast(tf.concat([inner, inner], axis=0), tf.float32) / float(side)
+        sides = tf.constant(canvas_sides(side))
+        height, width = (tf.reduce_min(sides[sides >= inner[axis]]) for axis in range(2))
+        canvas = padding + tf.image.pad_to_bounding_box(resized - padding, 0, 0, height, width)
+        found = self.batched(canvas)
+        share = tf.cast(tf.tile(inner, [2]), tf.float32) / tf.cast(tf.stack([height, width] * 2), tf.float32)
         exists = tf.sequence_mask(found["num_detections"], self._model.max_detections, tf.float32)
         return {
             "detection_boxes": tf.clip_by_value(found["detection_boxes"] / share, 0.0, 1.0),
@@ -119,8 +137,15 @@ class DetectionModule(tf.Module):
         return {
             "serving_default": self.serve.get_concrete_function(picture),
             "batched": self.batched.get_concrete_function(self.squares),
-            "raw": self.raw.get_concrete_function(self.squares),
+            "raw": self.raw.get_concrete_function(self.canvases),
         }
+
+
+def _heads(network: tf_keras.Model, pictures: tf.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the two heads say of every anchor, by level: class logits and box codes."""
+    features = network.decoder(network.backbone(pictures, training=False), training=False)
+    scores, boxes, _ = network.head(features, training=False)
+    return scores, boxes
 
 
 def build_for_inference(model: ModelConfig) -> tf_keras.Model:

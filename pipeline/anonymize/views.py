@@ -62,27 +62,29 @@ def together(scale: float) -> int:
 
 
 def detect_small(detector: Detector, small: Sequence[View]) -> list[Detections]:
-    """Detections in each of some views of one scale below 1, in pixels of the view; in one square.
+    """Detections in each of some views of one scale below 1, in pixels of the view; on one canvas.
 
-    A detector that does not say its ``input_size`` is taken to see a square as large as the largest picture.
+    A detector that does not say its ``input_size`` is taken to see a canvas as large as the largest picture.
     """
     longest = max(max(view.pixels.shape[:2]) for view in small)
     side = int(getattr(detector, "input_size", None) or longest)
     across = int(1 / small[0].scale)
     cell = max(1, int(side * small[0].scale))
-    square = np.full((side, side, 3), PADDING, np.uint8)
-    inner = []
-    for number, view in enumerate(small):
-        top, left = number // across * cell, number % across * cell
-        shrunk, taken = letterbox(view.pixels, cell)
-        square[top : top + cell, left : left + cell] = shrunk
-        inner.append(taken)
-    (found,) = look(detector, [square], [1.0])
+    shrunk, inner = zip(*(letterbox(view.pixels, cell) for view in small), strict=True)
+    # where all views lie, or all stand, the canvas is as low or as narrow as they are
+    height, width = (max(each[axis] for each in inner) for axis in range(2))
+    pitch = (height, cell) if height < width else (cell, width)
+    size = (across * height, side) if height < width else (side, across * width)
+    canvas = np.full((*size, 3), PADDING, np.uint8)
+    for number, (pixels, taken) in enumerate(zip(shrunk, inner, strict=True)):
+        top, left = number // across * pitch[0], number % across * pitch[1]
+        canvas[top : top + taken[0], left : left + taken[1]] = pixels[: taken[0], : taken[1]]
+    (found,) = look(detector, [canvas], [1.0])
     centres = (found.boxes.xyxy[:, :2] + found.boxes.xyxy[:, 2:]) / 2
-    places = np.minimum(centres // cell, across - 1)
+    places = np.minimum(centres // pitch[::-1], across - 1)
     own = places @ [1, across]
     return [
-        _in_view(found, own == number, places * cell, view, taken)
+        _in_view(found, own == number, places * pitch[::-1], view, taken)
         for number, (view, taken) in enumerate(zip(small, inner, strict=True))
     ]
 

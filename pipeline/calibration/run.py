@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -157,12 +158,16 @@ class _RawOutputs:
     """A SavedModel whose raw scores stand in the place of the calibrated ones, if it has both."""
 
     def __init__(self, model: Any) -> None:
-        self._call: Callable[..., Mapping[str, Any]] = model.signatures["batched"]
         self._model = model  # owns the variables
-        self.signatures = {"batched": self._raw}
+        self.signatures = {
+            name: functools.partial(self._raw, model.signatures[name])
+            for name in ("batched", "serving_default")
+            if name in model.signatures
+        }
 
-    def _raw(self, **images: Any) -> dict[str, Any]:
-        found = self._call(**images)
+    @staticmethod
+    def _raw(call: Callable[..., Mapping[str, Any]], **images: Any) -> dict[str, Any]:
+        found = call(**images)
         return {**found, "detection_scores": found.get(RAW, found["detection_scores"])}
 
 

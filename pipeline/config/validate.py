@@ -22,9 +22,9 @@ from pipeline.config.schema import (
     TrainConfig,
     TrainerConfig,
 )
+from pipeline.config.schema.base import COARSEST_STRIDE
 from pipeline.errors import UserError
 
-COARSEST_STRIDE = 128  # of pyramid level 7
 STARTS = ("auto", "released", "imagenet", "random", "sliced")
 
 

@@ -34,7 +34,7 @@ def signatures(offered: Mapping[str, Any], side: int) -> str:
     wanted: dict[str, tuple[dict[str, list[int | None]], dict[str, int]]] = {
         "serving_default": ({"input_tensor": [1, None, None, 3]}, found | {"detection_classes": 2}),
         "batched": ({"images": [None, side, side, 3]}, found),
-        "raw": ({"images": [None, side, side, 3]}, {"boxes": 3, "scores": 2, "raw_scores": 2}),
+        "raw": ({"images": [None, None, None, 3]}, {"boxes": 3, "scores": 2, "raw_scores": 2}),
     }
     problems = []
     for name, (inputs, outputs) in wanted.items():

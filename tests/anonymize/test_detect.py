@@ -14,6 +14,7 @@ from pipeline.anonymize.detect import (
     load_detector,
     model_digest,
 )
+from pipeline.anonymize.detect.canvas import Letterboxed, canvas_sizes
 from pipeline.boxes import Boxes
 from pipeline.errors import UserError
 from tests.anonymize.conftest import Run
@@ -46,6 +47,33 @@ def test_letterbox_keeps_aspect_and_pads_at_the_end() -> None:
     assert inner == (100, 200)
     assert square[:100].min() == 255 and (square[100:] == PADDING).all()
     assert letterbox(np.zeros((1, 4000, 3), np.uint8), 256)[1] == (1, 256)
+
+
+@pytest.mark.parametrize(
+    ("picture", "inner", "canvas"),
+    [
+        ((600, 800), (576, 768), (640, 768)),
+        ((800, 600), (768, 576), (768, 640)),
+        ((200, 300), (512, 768), (512, 768)),
+        ((1080, 1920), (432, 768), (512, 768)),
+        ((9, 4000), (2, 768), (512, 768)),
+        ((700, 768), (700, 768), (768, 768)),
+        ((50, 50), (768, 768), (768, 768)),
+    ],
+)
+def test_an_oblong_canvas_is_as_short_as_may_be(
+    picture: tuple[int, int], inner: tuple[int, int], canvas: tuple[int, int]
+) -> None:
+    found, taken = letterbox(np.full((*picture, 3), 255, np.uint8), 768, oblong=True)
+    assert (taken, found.shape[:2]) == (inner, canvas) and canvas in canvas_sizes(768, oblong=True)
+    assert found[: taken[0], : taken[1]].min() == 255
+    assert (found[taken[0] :] == PADDING).all() and (found[:, taken[1] :] == PADDING).all()
+
+
+def test_the_sizes_of_canvases() -> None:
+    assert canvas_sizes(768, oblong=False) == [(768, 768)]
+    assert canvas_sizes(768, oblong=True) == [(768, 768), (512, 768), (640, 768), (768, 512), (768, 640)]
+    assert canvas_sizes(128, oblong=True) == [(128, 128)]
 
 
 def test_detections_are_sorted_and_checked() -> None:
@@ -120,16 +148,12 @@ def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(
     assert {path: path.stat().st_mtime_ns for path in good.out.rglob("*")} == before
 
 
-def test_scores_that_are_no_numbers_are_no_missing_faces(detector: SavedModelDetector) -> None:
+def test_scores_that_are_no_numbers_are_no_missing_faces() -> None:
     with pytest.raises(ValueError, match="no number"):
         Detections(Boxes(np.array([[0, 0, 1, 1]])), np.array([np.nan]))
-    out = {
-        "num_detections": 1,
-        "detection_scores": np.array([np.nan]),
-        "detection_boxes": np.array([[0, 0, 1, 1]]),
-    }
+    place = Letterboxed((9, 9), (256, 256), (256, 256), floor=0.05)
     with pytest.raises(ValueError, match="no number"):
-        detector._to_picture(background(9, 9), (256, 256), out)
+        place.detections(np.array([[0, 0, 1, 1]]), np.array([np.nan]))
 
 
 def test_wrong_picture_is_refused(detector: SavedModelDetector) -> None:

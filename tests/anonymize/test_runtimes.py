@@ -27,7 +27,8 @@ from pipeline.anonymize.detect import (
     model_digest,
     serving,
 )
-from pipeline.anonymize.detect.check import FILE, Reference
+from pipeline.anonymize.detect.canvas import canvas_sizes
+from pipeline.anonymize.detect.check import Reference, reference_file
 from pipeline.anonymize.detect.graph import SavedModelFile
 from pipeline.anonymize.detect.suppress import Suppression
 from pipeline.config.schema.anonymization import SCORE_FLOOR
@@ -59,12 +60,14 @@ def served(built: Path) -> OpenVinoDetector:
 
 
 @pytest.fixture(scope="module")
-def by_tensorflow(built: Path) -> Detector:
-    return load_detector(built, runtime="tensorflow")
+def by_tensorflow(built: Path) -> SavedModelDetector:
+    detector = load_detector(built, runtime="tensorflow")
+    assert isinstance(detector, SavedModelDetector)
+    return detector
 
 
 def pictures(count: int = 6) -> list[np.ndarray]:
-    """Of several sizes and aspects."""
+    """Of several sizes and aspects, so that canvases of every size are needed."""
     random = np.random.default_rng(1)
     sizes = [(SIDE, SIDE), (200, 90), (50, 170), (33, 31), (60, 300), (128, 128)]
     return [random.integers(0, 256, (*sizes[i % len(sizes)], 3), dtype=np.uint8) for i in range(count)]
@@ -81,6 +84,32 @@ def test_float32_gives_what_tensorflow_gives(served: Detector, by_tensorflow: De
     assert sum(map(len, found)) > 60
     assert_same(found, by_tensorflow.detect(pictures()), atol=1e-5)
     assert served.digest == by_tensorflow.digest and served.detect([]) == []
+
+
+def test_no_more_is_computed_than_the_picture_needs(
+    served: OpenVinoDetector, by_tensorflow: SavedModelDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same sizes by either runtime, or they would not find the same."""
+    shown: list[tuple[int, ...]] = []
+    outputs = by_tensorflow.outputs
+    monkeypatch.setattr(
+        SavedModelDetector,
+        "outputs",
+        lambda _, canvases: (shown.extend(each.shape[:2] for each in canvases), outputs(canvases))[1],
+    )
+    by_tensorflow.detect(pictures())
+    wanted = [(SIDE, SIDE), (SIDE, 384), (384, SIDE), (SIDE, SIDE), (384, SIDE), (SIDE, SIDE)]
+    assert shown == wanted
+    served.detect(pictures())
+    assert set(served._compiled) == set(wanted) == set(canvas_sizes(SIDE, oblong=True))
+
+
+def test_a_network_of_squares_is_shown_squares(tmp_path: Path) -> None:
+    model = build_tiny(tmp_path / "model", oblong=False)
+    fast, reference = load_detector(model, runtime=FLOAT32), load_detector(model, runtime="tensorflow")
+    assert isinstance(fast, OpenVinoDetector)
+    assert_same(fast.detect(pictures()), reference.detect(pictures()), atol=1e-5)
+    assert set(fast._compiled) == {(SIDE, SIDE)}
 
 
 def test_calibrated_scores_are_given_and_raw_ones_decide(tmp_path: Path) -> None:
@@ -137,7 +166,8 @@ def test_the_file_says_how_it_suppresses(built: Path, model: Path) -> None:
     suppression = file.suppression()
     assert suppression is not None and suppression.most == MOST
     assert (suppression.iou, suppression.floor) == pytest.approx((IOU, FLOOR))
-    assert set(file.signatures) == {"raw", "batched"} and file.input_shape("raw") == [-1, SIDE, SIDE, 3]
+    assert set(file.signatures) == {"raw", "batched", "serving_default"}
+    assert (file.input_shape("raw"), file.input_shape("batched")) == ([-1, -1, -1, 3], [-1, SIDE, SIDE, 3])
     assert SavedModelFile.read(model).suppression() is None
 
 
@@ -158,8 +188,8 @@ def test_a_conversion_is_kept_beside_the_model_and_used_again(
 def test_a_damaged_compilation_is_made_again_and_checked_again(tiny: Path, left: bytes) -> None:
     first = load_detector(tiny, runtime=FLOAT32).detect(pictures())
     (kept,) = (tiny.parent / cache.FOLDER).iterdir()
-    (compiled,) = kept.glob("compiled-*.blob")
-    (verdict,) = kept.glob("checked-*.json")
+    (compiled,) = kept.glob(f"compiled-*-{SIDE}x384.blob")
+    (verdict,) = kept.glob(f"checked-*-{SIDE}x384.json")
     size, before = compiled.stat().st_size, verdict.stat().st_mtime_ns
     compiled.write_bytes(left)
     assert_same(load_detector(tiny, runtime=FLOAT32).detect(pictures()), first, atol=0)
@@ -190,10 +220,11 @@ def test_processes_may_convert_at_once(tmp_path: Path) -> None:
 
 def lying(folder: Path) -> None:
     """The reference says that an anchor scores otherwise."""
-    reference = Reference.read(folder / FILE, model_digest(folder), SIDE)
+    size = canvas_sizes(SIDE, oblong=True)[-1]  # only on one of the canvases
+    reference = Reference.read(folder / reference_file(size), model_digest(folder), size)
     assert reference is not None
     reference.anchor_ranks[5] += 0.1
-    reference.write(folder / FILE)
+    reference.write(folder / reference_file(size))
 
 
 def without_raw(folder: Path) -> None:
@@ -232,12 +263,14 @@ def test_without_openvino_tensorflow_serves_and_it_is_said(
 
 def test_a_model_without_a_reference_is_compared_all_the_same(tiny: Path) -> None:
     """By TensorFlow, in a process of its own."""
-    (tiny / FILE).unlink()
+    files = {reference_file(size) for size in canvas_sizes(SIDE, oblong=True)}
+    for file in files:
+        (tiny / file).unlink()
     assert isinstance(load_detector(tiny, runtime=FLOAT32), OpenVinoDetector)
     (kept,) = (tiny.parent / cache.FOLDER).iterdir()
-    assert (kept / FILE).is_file() and not (tiny / FILE).exists()
-    (verdict,) = kept.glob("checked-*.json")
-    assert json.loads(verdict.read_text()) == {"differs": ""}
+    assert files <= {path.name for path in kept.iterdir()} and not list(tiny.glob("*.npz"))
+    verdicts = [json.loads(path.read_text()) for path in kept.glob("checked-*.json")]
+    assert verdicts == [{"differs": ""}] * len(files)
 
 
 def test_evaluation_takes_the_same_runtimes(built: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.roofline import Roofline
 from benchmarks.runtimes import Row, Runtime, children, detections, report, runtimes, time_in_turn
 from pipeline.anonymize.detect import OpenVinoDetector, load_detector, model_digest
-from pipeline.anonymize.detect.common import Letterboxed
+from pipeline.anonymize.detect.canvas import Letterboxed
 from pipeline.anonymize.detect.convert import Converted, convert
 from pipeline.anonymize.detect.suppress import Suppression
 from pipeline.config.schema.runtimes import RuntimesConfig
@@ -30,7 +30,7 @@ def test_a_runtime_is_timed_and_finds_what_the_detector_finds(tmp_path: Path) ->
         assert [child.ask(job) for child in running] == [{"saved": 5}] * 2
     assert [len(times) for row in rows for times in row.seconds.values()] == [3] * 4
     assert all(0 < least <= median for row in rows for least, median in map(row.milliseconds, (1, 4)))
-    places = [Letterboxed((SIDE, SIDE), (SIDE, SIDE), SIDE, 0.01)] * 5
+    places = [Letterboxed((SIDE, SIDE), (SIDE, SIDE), (SIDE, SIDE), 0.01)] * 5
     found = list(detections(tmp_path / "found.npz", places, conversion))
     for one, other in zip(found, detector.detect(list(squares)), strict=True):
         np.testing.assert_allclose(one.boxes.xyxy, other.boxes.xyxy, atol=1e-3)
@@ -54,5 +54,4 @@ def test_eight_bits_want_pictures_to_be_calibrated_on(tmp_path: Path) -> None:
 
 
 def convert_nothing(folder: Path) -> Converted:
-
-    return Converted(folder, Suppression(0.5, 0.01, 300))
+    return Converted(folder, SIDE, True, Suppression(0.5, 0.01, 300))

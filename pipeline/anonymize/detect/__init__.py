@@ -3,14 +3,8 @@
 Importing this imports no TensorFlow; only the runtime that serves is imported, when it is loaded.
 """
 
-from pipeline.anonymize.detect.common import (
-    PADDING,
-    Detections,
-    Detector,
-    Picture,
-    letterbox,
-    model_digest,
-)
+from pipeline.anonymize.detect.canvas import PADDING, letterbox
+from pipeline.anonymize.detect.common import Detections, Detector, Picture, model_digest
 from pipeline.anonymize.detect.load import expected_runtime, load_detector, serving
 from pipeline.anonymize.detect.open_vino import OpenVinoDetector
 from pipeline.anonymize.detect.saved_model import SavedModelDetector

@@ -13,17 +13,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anonymize.detect.common import PADDING, Picture
+from pipeline.anonymize.detect.canvas import PADDING, Size
+from pipeline.anonymize.detect.common import Picture
 from pipeline.anonymize.detect.suppress import Floats, overlaps
 from pipeline.config.paths import ROOT
 
-FILE = "reference.npz"
 ANCHORS = 256
 """Anchors that are compared: those that score best."""
 MATTERS, SAME = 0.1, 0.7
 """Detections of that score must lie among the other's with that IoU; near ties may fall either way."""
 PLACES = ((1, 0, 0), (2, 0, 512), (3, 256, 512), (4, 512, 0), (6, 512, 128), (8, 512, 214))
-"""Of the portrait, 512 pixels wide, in the square: every which pixel is taken, top, left."""
+"""Of the portrait, 512 pixels wide, on the canvas: every which pixel is taken, top, left."""
 SECONDS = 900
 
 
@@ -37,10 +37,10 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Raw:
-    """Every anchor of one square.
+    """Every anchor of one canvas.
 
     Attributes:
-        boxes: float32 ``[N, 4]``: ymin, xmin, ymax, xmax in fractions of the square.
+        boxes: float32 ``[N, 4]``: ymin, xmin, ymax, xmax in fractions of the canvas.
         scores: float32 ``[N]``, as users see them. ranks: likewise, as suppression compares them.
     """
 
@@ -51,17 +51,17 @@ class Raw:
 
 @dataclass(frozen=True)
 class Reference:
-    """What TensorFlow gives for :func:`built_in_square`.
+    """What TensorFlow gives for :func:`built_in_canvas`.
 
     Attributes:
-        model: digest of the model. square: of the picture.
-        boxes: ``[N, 4]`` detections after suppression, in fractions of the square; scores: ``[N]``.
+        model: digest of the model. canvas: of the picture.
+        boxes: ``[N, 4]`` detections after suppression, in fractions of the canvas; scores: ``[N]``.
         anchors: indices of the best anchors; anchor_boxes, anchor_ranks: what ``raw`` gives for them, the
             network's own scores where it has some: calibration would stretch differences.
     """
 
     model: str
-    square: str
+    canvas: str
     boxes: Floats
     scores: Floats
     anchors: NDArray[np.int64]
@@ -69,23 +69,28 @@ class Reference:
     anchor_ranks: Floats
 
     @classmethod
-    def read(cls, path: Path, model: str, side: int) -> Reference | None:
+    def read(cls, path: Path, model: str, size: Size) -> Reference | None:
         """None: it is not there, or of another model or picture."""
         try:
             with np.load(path, allow_pickle=False) as file:
                 values = {name: file[name] for name in cls.__dataclass_fields__}
         except (OSError, ValueError, KeyError):
             return None
-        found = cls(**{**values, "model": str(values["model"]), "square": str(values["square"])})
-        same = found.model == model and found.square == digest_of(built_in_square(side))
+        found = cls(**{**values, "model": str(values["model"]), "canvas": str(values["canvas"])})
+        same = found.model == model and found.canvas == digest_of(built_in_canvas(size))
         return found if same else None
 
     def write(self, path: Path) -> None:
         np.savez_compressed(path, **vars(self))
 
 
-def built_in_square(side: int) -> Picture:
-    """A portrait in the public domain at several sizes: uint8 ``[side, side, 3]`` RGB.
+def reference_file(size: Size) -> str:
+    """Its name in a model's folder, or beside a conversion."""
+    return "reference-{}x{}.npz".format(*size)
+
+
+def built_in_canvas(size: Size) -> Picture:
+    """A portrait in the public domain at several sizes, as far as there is room: uint8 ``[h, w, 3]`` RGB.
 
     Sizes are reached by leaving out pixels, so that no library's way of resizing decides what is in it.
 
@@ -99,37 +104,37 @@ def built_in_square(side: int) -> Picture:
     if bgr is None:
         raise FileNotFoundError("scikit-image has no astronaut.png")
     portrait = bgr[..., ::-1]
-    square = np.full((side, side, 3), PADDING, np.uint8)
+    canvas = np.full((*size, 3), PADDING, np.uint8)
     for step, top, left in PLACES:
-        room = square[top:, left:]
+        room = canvas[top:, left:]
         small = portrait[::step, ::step][: len(room), : room.shape[1]]
         room[: len(small), : small.shape[1]] = small
-    return square
+    return canvas
 
 
-def digest_of(square: Picture) -> str:
-    return hashlib.sha256(square.tobytes()).hexdigest()
+def digest_of(canvas: Picture) -> str:
+    return hashlib.sha256(canvas.tobytes()).hexdigest()
 
 
-def reference(model: Path, digest: str, side: int, kept: Path) -> Reference:
+def reference(model: Path, digest: str, size: Size, kept: Path) -> Reference:
     """The reference of a model: shipped with it, made earlier, or made now by TensorFlow in its own process.
 
     Args:
-        model: the SavedModel's folder. digest: of it. side: of its square.
-        kept: a folder to keep it in.
+        model: the SavedModel's folder. digest: of it. size: of the canvas.
+        kept: a folder to keep it in; those of other sizes are made with it.
 
     Raises:
         RuntimeError: it cannot be made here.
     """
-    for path in (model / FILE, kept / FILE):
-        if found := Reference.read(path, digest, side):
+    for folder in (model, kept):
+        if found := Reference.read(folder / reference_file(size), digest, size):
             return found
-    command = [sys.executable, "-m", "pipeline.anonymize.detect.reference", str(model), str(kept / FILE)]
+    command = [sys.executable, "-m", "pipeline.anonymize.detect.reference", str(model), str(kept)]
     try:
         done = subprocess.run(command, cwd=ROOT, timeout=SECONDS, capture_output=True, text=True)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeError(f"the reference was not made ({error})") from error
-    found = Reference.read(kept / FILE, digest, side)
+    found = Reference.read(kept / reference_file(size), digest, size)
     if found is None:
         last = next(iter(reversed(done.stderr.strip().splitlines())), f"exit code {done.returncode}")
         raise RuntimeError(f"the reference was not made ({last})")
@@ -137,7 +142,7 @@ def reference(model: Path, digest: str, side: int, kept: Path) -> Reference:
 
 
 def difference(found: Raw, kept: NDArray[np.intp], wanted: Reference, allowed: Tolerance) -> str:
-    """How the outputs for :func:`built_in_square` differ by more than allowed; empty when they do not.
+    """How the outputs for :func:`built_in_canvas` differ by more than allowed; empty when they do not.
 
     Args:
         found: every anchor. kept: which stay after suppression.

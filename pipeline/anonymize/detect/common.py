@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,10 +15,8 @@ from pipeline.boxes import Boxes
 from pipeline.errors import UserError
 
 Picture = NDArray[np.uint8]
-PADDING = (124, 116, 104)
-"""RGB around a picture that is not square: the mean colour, which the network's normalization takes to 0."""
 OVERSAMPLING = 2
-"""A picture's longer side may be reduced to this times the network's square before it is resized to it."""
+"""A picture's longer side may be reduced to this times the network's before it is resized to it."""
 ALLOWED = "allowed: a SavedModel folder that train.py made"
 
 
@@ -78,50 +75,6 @@ def check_picture(picture: Picture) -> None:
     """Raises ValueError unless it is a picture as :meth:`Detector.detect` takes it."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise ValueError(f"picture: expected uint8 [H, W, 3], got {picture.dtype} {picture.shape}")
-
-
-def letterbox(picture: Picture, side: int) -> tuple[Picture, tuple[int, int]]:
-    """The picture scaled into the top left of a square of :data:`PADDING`, its aspect kept.
-
-    Returns:
-        uint8 ``[side, side, 3]``, and the height and width that the picture takes in it.
-    """
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    inner = max(1, round(height * scale)), max(1, round(width * scale))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    square = np.full((side, side, 3), PADDING, np.uint8)
-    square[: inner[0], : inner[1]] = cv2.resize(picture, inner[::-1], interpolation=method)
-    return square, inner
-
-
-@dataclass(frozen=True)
-class Letterboxed:
-    """Where a picture lies in the square that the network saw.
-
-    Attributes:
-        size: height and width of the picture.
-        inner: height and width that it takes in the square. side: of the square.
-        floor: detections below this score are dropped.
-    """
-
-    size: tuple[int, int]
-    inner: tuple[int, int]
-    side: int
-    floor: float
-
-    def detections(self, boxes: NDArray[np.floating], scores: NDArray[np.floating]) -> Detections:
-        """From fractions of the square to pixels of the picture.
-
-        Args:
-            boxes: ``[N, 4]`` ymin, xmin, ymax, xmax. scores: ``[N]``.
-        """
-        numbers = np.asarray(scores, np.float64)
-        keep = ~(numbers < self.floor)  # what is no number is kept, for Detections to refuse
-        height, width = self.size
-        square = self.side / self.inner[0] * height, self.side / self.inner[1] * width
-        found = Boxes.from_normalized_yxyx(boxes[keep], square[1], square[0]).clip(width, height)
-        return Detections(found[found.valid], numbers[keep][found.valid])
 
 
 def model_digest(folder: Path) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 from pipeline.anonymize.detect import cache
 from pipeline.anonymize.detect.suppress import Suppression
 
-SIGNATURE = "raw"
+SIGNATURE, SQUARES = "raw", "batched"
 NEEDED = {"boxes", "scores"}
 """Of what it gives; scores that suppression compares instead may come as ``raw_scores``."""
-FORM = 2
+FORM = 3
 """Of what is kept: a newer one is converted anew."""
 
 
@@ -27,11 +27,15 @@ class Converted:
     """A conversion.
 
     Attributes:
-        folder: where it is kept. network: its file.
+        folder: where it is kept. network: its file; it takes canvases of any size if the SavedModel does.
+        side: longer side in pixels of the canvas that the network sees.
+        oblong: whether the other side may be shorter.
         suppression: as the SavedModel's own graph does it.
     """
 
     folder: Path
+    side: int
+    oblong: bool
     suppression: Suppression
 
     @property
@@ -60,22 +64,23 @@ def convert(model: Path, digest: str) -> Converted:
         about = json.loads((folder / cache.DONE).read_text())
         if why := about["unusable"]:
             raise Unusable(why)
-        return Converted(folder, Suppression(**about["suppression"]))
+        return Converted(folder, about["side"], about["oblong"], Suppression(**about["suppression"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unusable(f"the conversion cannot be kept or read ({first_line(error)})") from error
 
 
 def _fill(folder: Path, model: Path, digest: str) -> None:
     """A model that cannot be converted is noted too: the next run need not try."""
-    about: dict[str, Any] = {"model": digest, "unusable": "", "suppression": None}
+    about: dict[str, Any] = {"model": digest, "unusable": ""}
     try:
-        about["suppression"] = asdict(_convert(model, folder / "model.xml"))
+        about |= _convert(model, folder / "model.xml")
     except Unusable as error:
         about["unusable"] = str(error)
     (folder / cache.DONE).write_text(json.dumps(about, indent=1) + "\n")
 
 
-def _convert(model: Path, network: Path) -> Suppression:
+def _convert(model: Path, network: Path) -> dict[str, Any]:
+    """Write the network, and say what :class:`Converted` holds beside it."""
     import openvino
 
     from pipeline.anonymize.detect.graph import SavedModelFile
@@ -86,6 +91,10 @@ def _convert(model: Path, network: Path) -> Suppression:
     suppression = file.suppression()
     if suppression is None:
         raise Unusable("the model's graph does not say how it suppresses overlapping boxes")
+    _, height, width, _ = file.input_shape(SIGNATURE)
+    oblong = (height, width) == (-1, -1)
+    if oblong and SQUARES not in file.signatures:
+        raise Unusable(f"the model has no signature {SQUARES!r} that says how large a canvas it sees")
     with tempfile.TemporaryDirectory() as scratch:
         alone = Path(scratch)
         (alone / "saved_model.pb").write_bytes(file.with_only(SIGNATURE))
@@ -93,11 +102,12 @@ def _convert(model: Path, network: Path) -> Suppression:
         try:
             # Not openvino.convert_model: it would report its use over the network.
             converted = openvino.Core().read_model(alone)
-            converted.reshape([1, *file.input_shape(SIGNATURE)[1:]])
+            converted.reshape([1, height, width, 3])
             openvino.save_model(converted, network, compress_to_fp16=False)
         except RuntimeError as error:
             raise Unusable(f"OpenVINO cannot convert the model ({first_line(error)})") from error
-    return suppression
+    side = file.input_shape(SQUARES)[1] if oblong else height
+    return {"side": side, "oblong": oblong, "suppression": asdict(suppression)}
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.anonymize.detect import cache
-from pipeline.anonymize.detect.check import Tolerance, built_in_square, difference, reference
+from pipeline.anonymize.detect.canvas import Size, canvas_sizes
+from pipeline.anonymize.detect.check import Tolerance, built_in_canvas, difference, reference
 from pipeline.anonymize.detect.convert import Converted, Unusable, convert, first_line, kept_name
-from pipeline.anonymize.detect.open_vino import OpenVinoDetector
+from pipeline.anonymize.detect.open_vino import OpenVinoDetector, every_anchor
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 
 PRECISIONS = {"openvino": "f32", "openvino_bf16": "bf16"}
@@ -58,26 +60,38 @@ class OpenVino:
             Unusable: OpenVINO cannot convert or run this model, or gives something else than TensorFlow.
         """
         converted = convert(model, digest)
-        try:
-            compiled, known = self._compiled(converted, runtime)
-            detector = OpenVinoDetector(compiled, digest, runtime, converted.suppression, floor)
-        except RuntimeError as error:
-            raise Unusable(f"OpenVINO cannot run the model ({first_line(error)})") from error
-        verdict = converted.folder / self._verdict(runtime)
-        if why := _kept(verdict) if known and verdict.is_file() else _judged(detector, model, verdict):
-            raise Unusable(f"{runtime} is not as good as TensorFlow here: {why}")
-        return detector
+        networks = functools.partial(self._checked, converted, model, digest, runtime)
+        for size in canvas_sizes(converted.side, converted.oblong):
+            verdict = converted.folder / self._verdict(runtime, size)
+            if not verdict.is_file():
+                networks(size)
+            elif why := _kept(verdict):
+                raise _not_as_good(runtime, why)
+        return OpenVinoDetector(networks, converted, digest, runtime, floor)
 
     def refused(self, model: Path, digest: str, runtime: str) -> bool:
         """Whether an earlier run found that this runtime cannot serve; nothing is tried."""
         folder = cache.find(model, kept_name(digest))
         if folder is None:
             return False
-        verdict = folder / self._verdict(runtime)
         unusable = json.loads((folder / cache.DONE).read_text())["unusable"]
-        return bool(unusable or (verdict.is_file() and _kept(verdict)))
+        return bool(unusable or any(map(_kept, folder.glob(self._verdict(runtime, "*")))))
 
-    def _compiled(self, converted: Converted, runtime: str) -> tuple[Any, bool]:
+    def _checked(self, converted: Converted, model: Path, digest: str, runtime: str, size: Size) -> Any:
+        """The network for canvases of a size, compiled and found to give what TensorFlow gives."""
+        try:
+            compiled, known = self._compiled(converted, runtime, size)
+            verdict = converted.folder / self._verdict(runtime, size)
+            if not (known and verdict.is_file()):
+                differs = _differs(compiled, converted, model, digest, runtime, size)
+                cache.write(verdict, json.dumps({"differs": differs}).encode())
+        except RuntimeError as error:
+            raise Unusable(f"OpenVINO cannot run the model ({first_line(error)})") from error
+        if why := _kept(verdict):
+            raise _not_as_good(runtime, why)
+        return compiled
+
+    def _compiled(self, converted: Converted, runtime: str, size: Size) -> tuple[Any, bool]:
         """Compiled before, which saves a second at every start, or now; and whether it was before.
 
         Compiled now is kept and read again, so that what is checked is what later starts will use.
@@ -87,11 +101,14 @@ class OpenVino:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "NUM_STREAMS": min(STREAMS, os.cpu_count() or 1),
         }
-        kept = converted.folder / f"compiled-{runtime}-{settings['NUM_STREAMS']}-{self._kind}.blob"
+        name = f"compiled-{runtime}-{settings['NUM_STREAMS']}-{self._kind}-{_named(size)}.blob"
+        kept = converted.folder / name
         try:
             return self.core.import_model(kept.read_bytes(), "CPU", settings), True
         except (OSError, RuntimeError):  # not there, or damaged
-            compiled = self.core.compile_model(converted.network, "CPU", settings)
+            network = self.core.read_model(converted.network)
+            network.reshape([1, *size, 3])
+            compiled = self.core.compile_model(network, "CPU", settings)
         exported = compiled.export_model().getvalue()
         cache.write(kept, exported)
         return self.core.import_model(exported, "CPU", settings), False
@@ -106,10 +123,18 @@ class OpenVino:
         name = self.core.get_property("CPU", "FULL_DEVICE_NAME")
         return hashlib.sha256(f"{name} {os.cpu_count()} {self._features}".encode()).hexdigest()[:8]
 
-    def _verdict(self, runtime: str) -> str:
+    def _verdict(self, runtime: str, size: Size | str) -> str:
         """Name of what a check found, by what it allowed."""
         allowed = TOLERANCES[runtime]
-        return f"checked-{runtime}-{self._kind}-{allowed.score:g}-{allowed.iou:g}.json"
+        return f"checked-{runtime}-{self._kind}-{allowed.score:g}-{allowed.iou:g}-{_named(size)}.json"
+
+
+def _named(size: Size | str) -> str:
+    return size if isinstance(size, str) else "{}x{}".format(*size)
+
+
+def _not_as_good(runtime: str, why: str) -> Unusable:
+    return Unusable(f"{runtime} is not as good as TensorFlow here: {why}")
 
 
 def _kept(verdict: Path) -> str:
@@ -117,19 +142,17 @@ def _kept(verdict: Path) -> str:
     return str(json.loads(verdict.read_text())["differs"])
 
 
-def _judged(detector: OpenVinoDetector, model: Path, verdict: Path) -> str:
-    """Compare with TensorFlow now, and keep what is found: see :func:`_kept`.
+def _differs(compiled: Any, converted: Converted, model: Path, digest: str, runtime: str, size: Size) -> str:
+    """How the outputs differ from TensorFlow's; see :func:`_kept`.
 
     Raises:
         Unusable: nothing could be compared.
     """
     try:
-        wanted = reference(model, detector.digest, detector.input_size, verdict.parent)
-        found = detector.raw(built_in_square(detector.input_size))
-        kept = detector.suppression.keep(found.boxes, found.ranks)
-        differs = difference(found, kept, wanted, TOLERANCES[detector.runtime])
+        wanted = reference(model, digest, size, converted.folder)
+        found = every_anchor(compiled.create_infer_request(), built_in_canvas(size))
+        kept = converted.suppression.keep(found.boxes, found.ranks)
+        return difference(found, kept, wanted, TOLERANCES[runtime])
     except (OSError, RuntimeError, ValueError) as error:
-        message = f"{detector.runtime} cannot be compared with TensorFlow ({first_line(error)})"
+        message = f"{runtime} cannot be compared with TensorFlow ({first_line(error)})"
         raise Unusable(message) from error
-    cache.write(verdict, json.dumps({"differs": differs}).encode())
-    return differs

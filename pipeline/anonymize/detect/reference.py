@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.anonymize.detect.check import ANCHORS, FILE, Reference, built_in_square, digest_of
+from pipeline.anonymize.detect.canvas import canvas_sizes
+from pipeline.anonymize.detect.check import ANCHORS, Reference, built_in_canvas, digest_of, reference_file
 from pipeline.anonymize.detect.saved_model import load_saved_model
 
 
-def write_reference(model: Path, path: Path | None = None) -> Path:
-    """Run the model's ``batched`` and ``raw`` on the built-in picture; this imports TensorFlow.
+def write_references(model: Path, folder: Path | None = None) -> None:
+    """Run the model on the built-in picture, on canvases of every size; this imports TensorFlow.
 
     Args:
-        path: the file to write; default: in the model's folder.
+        folder: where to write; default: the model's.
 
     Raises:
         UserError: the model cannot be loaded.
@@ -29,30 +30,30 @@ def write_reference(model: Path, path: Path | None = None) -> Path:
     import tensorflow as tf
 
     detector = load_saved_model(model)
-    square = built_in_square(detector.input_size)
-    images = tf.constant(square[None])
-    kept = {
-        name: each.numpy()[0] for name, each in detector.model.signatures["batched"](images=images).items()
-    }
-    raw = {name: each.numpy()[0] for name, each in detector.model.signatures["raw"](images=images).items()}
-    count = int(kept["num_detections"])
-    ranks = raw.get("raw_scores", raw["scores"])
-    best = np.argsort(-ranks, kind="stable")[:ANCHORS]
-    found = Reference(
-        model=detector.digest,
-        square=digest_of(square),
-        boxes=kept["detection_boxes"][:count],
-        scores=kept["detection_scores"][:count],
-        anchors=best,
-        anchor_boxes=raw["boxes"][best],
-        anchor_ranks=ranks[best],
-    )
-    path = path or model / FILE
+    raw = detector.model.signatures["raw"]
+    for size in canvas_sizes(detector.input_size, detector.oblong):
+        canvas = built_in_canvas(size)
+        ((boxes, scores),) = detector.outputs([canvas])
+        every = {name: each.numpy()[0] for name, each in raw(images=tf.constant(canvas[None])).items()}
+        ranks = every.get("raw_scores", every["scores"])
+        best = np.argsort(-ranks, kind="stable")[:ANCHORS]
+        found = Reference(
+            model=detector.digest,
+            canvas=digest_of(canvas),
+            boxes=boxes,
+            scores=scores,
+            anchors=best,
+            anchor_boxes=every["boxes"][best],
+            anchor_ranks=ranks[best],
+        )
+        _write_whole(found, (folder or model) / reference_file(size))
+
+
+def _write_whole(found: Reference, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        found.write(Path(folder) / FILE)
-        (Path(folder) / FILE).replace(path)
-    return path
+        found.write(Path(folder) / path.name)
+        (Path(folder) / path.name).replace(path)
 
 
 if __name__ == "__main__":
-    write_reference(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    write_references(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

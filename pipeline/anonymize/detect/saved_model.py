@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.anonymize.detect.canvas import Letterboxed, letterbox
 from pipeline.anonymize.detect.common import (
     ALLOWED,
     OVERSAMPLING,
     Detections,
-    Letterboxed,
     Picture,
     check_picture,
-    letterbox,
     model_digest,
 )
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 from pipeline.errors import UserError
 from pipeline.quiet import wake_tensorflow
 
-OUTPUTS = {"detection_boxes", "detection_scores", "num_detections"}
+Floats = NDArray[np.float32]
+OUTPUTS = ("detection_boxes", "detection_scores", "num_detections")
 """What the ``batched`` signature returns."""
 
 
@@ -34,14 +35,16 @@ class SavedModelDetector:
     Attributes:
         model: the loaded SavedModel; it owns the variables, so it must live as long as its signature.
         digest: SHA-256 of the graph and the weights.
-        input_size: side in pixels of the square that the network sees.
-        batch_size: pictures in one call.
+        input_size: longer side in pixels of the canvas that the network sees.
+        oblong: it also takes canvases that are no squares.
+        batch_size: square canvases in one call.
         floor: detections below this score are dropped.
     """
 
     model: Any
     digest: str
     input_size: int
+    oblong: bool = False
     batch_size: int = 4
     floor: float = SCORE_FLOOR
     runtime: str = "tensorflow"
@@ -57,22 +60,40 @@ class SavedModelDetector:
         return found
 
     def _detect_batch(self, pictures: Sequence[Picture]) -> list[Detections]:
-        import tensorflow as tf
-
         for picture in pictures:
             check_picture(picture)
-        squares, inner = zip(*(letterbox(picture, self.input_size) for picture in pictures), strict=True)
-        found = self.model.signatures["batched"](images=tf.constant(np.stack(squares)))
-        out = {name: tensor.numpy() for name, tensor in found.items()}
+        boxed = [letterbox(picture, self.input_size, self.oblong) for picture in pictures]
+        found = self.outputs([canvas for canvas, _ in boxed])
         return [
-            self._to_picture(picture, inner[i], {name: array[i] for name, array in out.items()})
-            for i, picture in enumerate(pictures)
+            Letterboxed(picture.shape[:2], inner, canvas.shape[:2], self.floor).detections(*each)
+            for picture, (canvas, inner), each in zip(pictures, boxed, found, strict=True)
         ]
 
-    def _to_picture(self, picture: Picture, inner: tuple[int, int], out: dict[str, Any]) -> Detections:
-        count = int(out["num_detections"])
-        place = Letterboxed(picture.shape[:2], inner, self.input_size, self.floor)
-        return place.detections(out["detection_boxes"][:count], out["detection_scores"][:count])
+    def outputs(self, canvases: Sequence[Picture]) -> list[tuple[Floats, Floats]]:
+        """Boxes in fractions of each canvas, and their scores.
+
+        Squares are computed together; another canvas is a picture to ``serving_default``, which has nothing
+        to do to it.
+        """
+        import tensorflow as tf
+
+        square = [canvas.shape[0] == canvas.shape[1] for canvas in canvases]
+        found: list[tuple[Floats, Floats]] = []
+        if any(square):
+            together = np.stack([canvas for canvas, one in zip(canvases, square, strict=True) if one])
+            found = _kept(self.model.signatures["batched"](images=tf.constant(together)))
+        return [
+            found.pop(0)
+            if one
+            else _kept(self.model.signatures["serving_default"](input_tensor=tf.constant(canvas[None])))[0]
+            for canvas, one in zip(canvases, square, strict=True)
+        ]
+
+
+def _kept(found: dict[str, Any]) -> list[tuple[Floats, Floats]]:
+    """Boxes and scores of each picture of a batch."""
+    boxes, scores, counts = (found[name].numpy() for name in OUTPUTS)
+    return [(boxes[i, : int(n)], scores[i, : int(n)]) for i, n in enumerate(counts)]
 
 
 def load_saved_model(
@@ -92,7 +113,14 @@ def load_saved_model(
     except Exception as error:  # of many types, by what is damaged
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"detector.model: {str(folder)!r} cannot be loaded ({reason}); {ALLOWED}") from error
-    return SavedModelDetector(loaded, digest, _side(loaded, folder), batch_size, floor)
+    return SavedModelDetector(loaded, digest, _side(loaded, folder), _oblong(loaded), batch_size, floor)
+
+
+def _oblong(loaded: Any) -> bool:
+    """Whether a model's network takes any canvas; ``raw`` says so, the network as it is."""
+    raw = loaded.signatures.get("raw")
+    images = raw.structured_input_signature[1].get("images") if raw is not None else None
+    return images is not None and images.shape[1:3].as_list() == [None, None]
 
 
 def _side(loaded: Any, folder: Path) -> int:
@@ -103,7 +131,7 @@ def _side(loaded: Any, folder: Path) -> int:
         raise UserError(f"detector.model: {str(folder)!r} has the signatures {given}; needed: 'batched'")
     images = signature.structured_input_signature[1].get("images")
     side = images.shape[1] if images is not None and images.shape.rank == 4 else None
-    if side is None or not set(signature.structured_outputs) >= OUTPUTS:
+    if side is None or not set(signature.structured_outputs) >= set(OUTPUTS):
         raise UserError(
             f"detector.model: 'batched' of {str(folder)!r} takes or gives something else; {ALLOWED}"
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any
 
+COARSEST_STRIDE = 128
+"""Pixels of the network's input for one cell of its coarsest pyramid level, 7: sides are multiples of it."""
+
 
 def value(
     default: Any,

@@ -1,0 +1,87 @@
+"""The canvas that the network sees: a picture scaled to fit, and as little around it as the network allows.
+
+A network of squares computes a third of its time on nothing when it is shown a photograph of 3:2. Ours is
+convolutional throughout, so a canvas may be shorter on one side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.anonymize.detect.common import Detections, Picture
+from pipeline.boxes import Boxes
+from pipeline.config.schema.base import COARSEST_STRIDE
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+PADDING = (124, 116, 104)
+"""RGB around a picture that does not fill its canvas: the mean colour, which the network's normalization
+takes to 0."""
+SHORTEST = 2 / 3
+"""Least share of a canvas' longer side that the shorter one takes. Each size is compiled and kept on its own,
+and few photographs are longer."""
+
+
+def canvas_sides(side: int) -> list[int]:
+    """What the sides of a canvas may be, in rising order: multiples of the network's coarsest stride."""
+    least = -int(-SHORTEST * side // COARSEST_STRIDE) * COARSEST_STRIDE
+    return [*range(least, side, COARSEST_STRIDE), side]
+
+
+def canvas_sizes(side: int, oblong: bool) -> list[Size]:
+    """Every size that a canvas may have, the square first."""
+    shorter = canvas_sides(side)[:-1] if oblong else []
+    return [(side, side), *((short, side) for short in shorter), *((side, short) for short in shorter)]
+
+
+def letterbox(picture: Picture, side: int, oblong: bool = False) -> tuple[Picture, Size]:
+    """The picture scaled into the top left of a canvas of :data:`PADDING`, its aspect kept.
+
+    Args:
+        side: the canvas' longer side in pixels.
+        oblong: the other side is as short as may be; otherwise the canvas is a square.
+
+    Returns:
+        uint8 ``[h, w, 3]``, and the height and width that the picture takes in it.
+    """
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    inner = max(1, round(height * scale)), max(1, round(width * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    sides = canvas_sides(side) if oblong else [side]
+    size = tuple(next(each for each in sides if each >= least) for least in inner)
+    canvas = np.full((*size, 3), PADDING, np.uint8)
+    canvas[: inner[0], : inner[1]] = cv2.resize(picture, inner[::-1], interpolation=method)
+    return canvas, inner
+
+
+@dataclass(frozen=True)
+class Letterboxed:
+    """Where a picture lies in the canvas that the network saw.
+
+    Attributes:
+        size: of the picture. inner: what it takes in the canvas. canvas: the canvas' size.
+        floor: detections below this score are dropped.
+    """
+
+    size: Size
+    inner: Size
+    canvas: Size
+    floor: float
+
+    def detections(self, boxes: NDArray[np.floating], scores: NDArray[np.floating]) -> Detections:
+        """From fractions of the canvas to pixels of the picture.
+
+        Args:
+            boxes: ``[N, 4]`` ymin, xmin, ymax, xmax. scores: ``[N]``.
+        """
+        numbers = np.asarray(scores, np.float64)
+        keep = ~(numbers < self.floor)  # what is no number is kept, for Detections to refuse
+        height, width = self.size
+        across, down = width / self.inner[1] * self.canvas[1], height / self.inner[0] * self.canvas[0]
+        found = Boxes.from_normalized_yxyx(boxes[keep], across, down).clip(width, height)
+        return Detections(found[found.valid], numbers[keep][found.valid])
