@@ -74,7 +74,7 @@ slow: .venv/.stamp ## run the slow tests: fuzzing, crashes, real photographs (te
 	@$(RUN) -m pytest -m slow $(ARGS)
 
 bench: .venv/.stamp ## measure speed and memory beside deface, 0.45 to 45 megapixels: [MODEL=] [ARGS=]
-	@$(RUN) -m benchmarks.speed $${MODEL:+"model=$$MODEL"} $(ARGS)
+	@$(RUN) -m benchmarks.speed $${MODEL:+"detector=$$MODEL"} $(ARGS)
 
 lint: .venv/.stamp ## ruff and mypy
 	@failed=0; for check in 'ruff check .' 'ruff format --check .' mypy; do \

@@ -96,7 +96,7 @@ def main(config: RuntimesConfig) -> None:
     """Makes what the runtimes need, measures them in turn, prints the table and writes it."""
     outputs = Path(config.outputs).absolute()
     outputs.mkdir(parents=True, exist_ok=True)
-    model = locate(config.model).absolute()
+    model = locate(config.detector).absolute()
     conversion = convert(model, model_digest(model))
     pictures = selection(read_labelled(Path(config.truth)), config.pictures)
     squares, places = squares_of(pictures, outputs / "squares.npy")
@@ -109,7 +109,7 @@ def main(config: RuntimesConfig) -> None:
                 child.ask({"squares": str(squares), "save": str(outputs / "found.npz")})
             found = list(detections(outputs / "found.npz", places, conversion))
             row.figures = coco_metrics(pictures, found)
-    text = report(rows, roofline.measure(config.model), len(pictures))
+    text = report(rows, roofline.measure(config.detector), len(pictures))
     print(text)
     (outputs / "runtimes.md").write_text(text, encoding="utf-8")
 

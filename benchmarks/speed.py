@@ -38,7 +38,7 @@ def main(config: SpeedConfig) -> None:
     measured = speeds(runs)
     failed = {(each.runner, each.megapixels) for each in measured if each.failed}
     stages = list(_stages(config, folders, failed)) if config.stages else []
-    peak = roofline.measure(config.model) if config.stages else roofline.Roofline({}, 0.0)
+    peak = roofline.measure(config.detector) if config.stages else roofline.Roofline({}, 0.0)
     found = ratios(measured, peers)
     results = Results(machine, peers, folders, runs, measured, starts(runs), found, stages, peak)
     text = report(results)
@@ -103,7 +103,7 @@ def _stages(
                 for folder in folders
                 if (name, folder.megapixels) not in failed
             }
-            yield from measure(name, did, [f"detector.model={config.model}", *runner.arguments])
+            yield from measure(name, did, [f"detector.model={config.detector}", *runner.arguments])
 
 
 def _machine() -> dict[str, str]:

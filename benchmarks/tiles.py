@@ -62,7 +62,7 @@ def main(config: TilesConfig) -> None:
         "mosaics of 12 megapixels": mosaics(everything, config.mosaics, outputs / "pictures"),
         "enlarged to 12 megapixels": enlarged(everything, config.enlarged, outputs / "pictures"),
     }
-    detector = Counting(load_detector(locate(config.model), runtime=config.runtime, floor=FLOOR))
+    detector = Counting(load_detector(locate(config.detector), runtime=config.computed_by, floor=FLOOR))
     results = {
         name: [
             measured(look, pictures, tiled(detector, *asked), detector, config)

@@ -61,7 +61,7 @@ def report(
     results: dict[str, list[Row]], pictures: dict[str, int], detector: Detector, config: TilesConfig
 ) -> str:
     """The tables, in Markdown."""
-    runtime = getattr(detector, "runtime", config.runtime)
+    runtime = getattr(detector, "runtime", config.computed_by)
     lines = [
         f"Detector {detector.digest[:12]}, computed by {runtime}; operating threshold "
         f"{config.score_threshold:g}, overlap {config.iou:g}. A face's size is the geometric mean of its "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,14 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from pipeline.config import schema
 from pipeline.config.compose import compose, sweep, to_yaml
 from pipeline.config.groups import groups_of, opening_comment
 from pipeline.config.paths import CONF, ROOT, locate
 from pipeline.config.schema import AnonymizeConfig, EvaluateConfig, TrainConfig
+from pipeline.config.schema.runtimes import RuntimesConfig
+from pipeline.config.schema.speed import SpeedConfig
+from pipeline.config.schema.tiling import TilesConfig
 from pipeline.errors import UserError
 
 COMMANDS: dict[str, type] = {"train": TrainConfig, "anonymize": AnonymizeConfig, "evaluate": EvaluateConfig}
@@ -22,6 +27,16 @@ OPTIONS = [
     for group in groups_of(command).values()
     for option in group.options
 ]
+ALL: dict[str, type] = COMMANDS | {
+    "verify": schema.VerifyOutputConfig,
+    "release": schema.ReleaseConfig,
+    "calibrate": schema.CalibrateConfig,
+    "compare": schema.CompareConfig,
+    "consensus": schema.ConsensusConfig,
+    "speed": SpeedConfig,
+    "runtimes": RuntimesConfig,
+    "tiles": TilesConfig,
+}
 # EfficientDet paper, table 1: the size of each model.
 SIZES = {
     "efficientdet_d0": ("b0", 512, 64, 3, 3),
@@ -106,3 +121,15 @@ def test_the_shipped_model_is_found_from_anywhere(tmp_path: Path, monkeypatch: p
     (tmp_path / "conf" / "train.yaml").touch()
     assert locate("conf/train.yaml") == Path("conf/train.yaml")
     assert locate("absent") == Path("absent")
+
+
+def test_every_command_is_known_here() -> None:
+    assert set(ALL) == {path.stem for path in CONF.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_no_field_is_hidden_by_a_folder_of_conf(command: str) -> None:
+    """Hydra would take `model=…` for a choice of conf/model/, whatever the command has of that name."""
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()}
+    hidden = {entry.name for entry in dataclasses.fields(ALL[command]) if entry.name in folders}
+    assert hidden <= set(groups_of(command))

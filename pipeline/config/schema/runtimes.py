@@ -13,7 +13,7 @@ from pipeline.config.schema.base import value
 class RuntimesConfig:
     """python -m benchmarks.runtimes"""
 
-    model: str = value("models/efficientdet_d2", "the detector", path="savedmodel")
+    detector: str = value("models/efficientdet_d2", "the detector", path="savedmodel")
     truth: str = value(MISSING, "COCO json of the pictures to measure on, such as val.json of a version")
     calibration: str | None = value(None, "COCO json of other pictures, that 8-bit ranges are taken from")
     pictures: int = value(120, "an even selection of so many pictures of truth", low=8)

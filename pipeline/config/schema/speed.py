@@ -28,7 +28,7 @@ class RunnerConfig:
 class SpeedConfig:
     """python -m benchmarks.speed"""
 
-    model: str = value("models/efficientdet_d2", "Veil's detector", path="savedmodel")
+    detector: str = value("models/efficientdet_d2", "Veil's detector", path="savedmodel")
     runners: dict[str, RunnerConfig] = value(
         {}, "the command lines to measure, by the name that the table shows"
     )

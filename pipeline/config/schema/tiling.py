@@ -14,8 +14,10 @@ class TilesConfig:
     """python -m benchmarks.tiles"""
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    model: str = value(DetectorConfig.model, "the detector", path="savedmodel")
-    runtime: str = value("auto", "what computes it", choices=RUNTIMES)
+    detector: str = value(DetectorConfig.model, "SavedModel to measure", path="savedmodel")
+    computed_by: str = value(
+        "auto", "what computes it, see detector.runtime", choices=RUNTIMES
+    )
     looks: list[str] = value(
         ["off", "64", "48", "40", "32", "24"],
         "ways to look, one row each: off, a number (min_face of tiles=auto), or a number and x (a grid: 3x)",
