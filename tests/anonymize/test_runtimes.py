@@ -144,6 +144,31 @@ def test_threads_do_not_mix_pictures_up(served: Detector) -> None:
             assert_same(found, alone, atol=0)
 
 
+FIRST_CALLS = """
+import sys, threading
+import openvino
+from pipeline.anonymize.detect.engine import OpenVino
+OpenVino()
+sys.setswitchinterval(1e-7)
+go = False
+def first():
+    while not go:
+        pass
+    openvino.Type.u8.to_dtype()  # as the first start_async of a thread does
+threads = [threading.Thread(target=first, daemon=True) for _ in range(4)]
+for thread in threads:
+    thread.start()
+go = True
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_come_first_do_not_wait_for_each_other(root: Path) -> None:
+    """Without what OpenVino() does about it, this never ends."""
+    subprocess.run([sys.executable, "-c", FIRST_CALLS], cwd=root, check=True, timeout=60)
+
+
 def test_a_failure_does_not_use_up_requests(
     served: OpenVinoDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

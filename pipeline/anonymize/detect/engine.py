@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ STREAMS = 4
 each other at every layer: twice as slow, once other work wants the cores."""
 
 
+_FIRST_CALL = threading.Lock()
+
+
 class OpenVino:
     """OpenVINO on this processor.
 
@@ -40,6 +44,10 @@ class OpenVino:
             import openvino
         except Exception as error:  # of a library that does not load, too
             raise Unusable(f"OpenVINO is not there ({first_line(error)})") from error
+        with _FIRST_CALL:
+            # Its table of number types is filled at the first call, and two threads that both come first wait
+            # for each other for ever: one for the table, with the interpreter's lock that the other needs.
+            openvino.Type.u8.to_dtype()
         self.core = openvino.Core()
         if "CPU" not in self.core.available_devices:
             raise Unusable("OpenVINO does not know this processor")
