@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.anonymize.detect.canvas import canvas_sides
 from pipeline.config.paths import ROOT
 from pipeline.config.schema import TrainConfig
 from pipeline.data.version import DatasetVersion
@@ -86,8 +87,10 @@ found["detection_scores"], found["detection_classes"], found["num_detections"]  
 ```
 
 The signature `batched` takes `images` uint8 `[B, {side}, {side}, 3]`, already scaled to fit and laid out
-at the top left on the colour 124, 116, 104; its boxes are fractions of that square. `raw` takes the same
-and gives every anchor's box and scores, before non-maximum suppression (overlap {model.nms_iou:g}, at
+at the top left on the colour 124, 116, 104; its boxes are fractions of that square. `raw` takes canvases
+of any size, sides multiples of 128 and at most {side}, as `serving_default` makes them inside: the longer
+side is {side}, the other as short as the picture allows, {canvas_sides(side)[0]} at least. It gives every
+anchor's box and scores, before non-maximum suppression (overlap {model.nms_iou:g}, at
 most {model.max_detections} faces). All three also give the network's own scores, before calibration:
 `detection_raw_scores`, and `raw_scores` of `raw`.
 """

@@ -62,15 +62,15 @@ def parity(
 
     network = build_efficientdet(model_config(model))
     tf.train.Checkpoint(**network.checkpoint_items).read(checkpoint).expect_partial()
-    exported = tf.saved_model.load(str(saved_model)).signatures["batched"]
-    side, worst = tf.fill([1, 2], float(model.input_size)), np.zeros(3)
+    exported, worst = tf.saved_model.load(str(saved_model)).signatures["serving_default"], np.zeros(3)
     for picture in pictures:  # one by one: a batch of them takes gigabytes
-        square = letterbox(picture, model.input_size)[0][None]
-        normalized = tf.constant((square / 255.0 - MEAN) / DEVIATION, tf.float32)
-        expected = network(normalized, image_shape=side, training=False)
+        canvas = letterbox(picture, model.input_size, oblong=True)[0][None]  # which is left as it is
+        size = np.array([canvas.shape[1:3]], np.float32)
+        normalized = tf.constant((canvas / 255.0 - MEAN) / DEVIATION, tf.float32)
+        expected = network(normalized, image_shape=tf.constant(size), training=False)
         trained = expected["detection_scores"].numpy()
-        actual = {name: value.numpy() for name, value in exported(images=tf.constant(square)).items()}
-        moved = actual["detection_boxes"] * model.input_size - expected["detection_boxes"].numpy()
+        actual = {name: value.numpy() for name, value in exported(input_tensor=tf.constant(canvas)).items()}
+        moved = actual["detection_boxes"] * np.tile(size, 2) - expected["detection_boxes"].numpy()
         gaps = -np.diff(trained, axis=1, prepend=2, append=-1)
         ranked = np.minimum(gaps[:, :-1], gaps[:, 1:]) > SCORES_APART  # the order of the others is luck
         differ = [

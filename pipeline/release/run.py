@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.anonymize.detect import Detector, Picture, model_digest
+from pipeline.anonymize.detect.reference import write_references
 from pipeline.anonymize.tiles import tiled
 from pipeline.calibration.score_map import kept_score_map
 from pipeline.calibration.scored import Scored, score_all
@@ -92,6 +93,7 @@ def make_release(config: ReleaseConfig) -> Release:
     (made.folder / "gates.md").write_text(release.table + "\n", encoding="utf-8")
     text = write_card(training, made.version, history(made.folder), measured, made.saved_model, verdicts)
     if not release.failed:
+        write_references(made.saved_model)
         publish(made.saved_model, released)
         _register(candidate, config, measured, text)
         done.write_text(digest)

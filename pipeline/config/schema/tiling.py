@@ -15,9 +15,7 @@ class TilesConfig:
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     detector: str = value(DetectorConfig.model, "SavedModel to measure", path="savedmodel")
-    computed_by: str = value(
-        "auto", "what computes it, see detector.runtime", choices=RUNTIMES
-    )
+    computed_by: str = value("auto", "what computes it, see detector.runtime", choices=RUNTIMES)
     looks: list[str] = value(
         ["off", "64", "48", "40", "32", "24"],
         "ways to look, one row each: off, a number (min_face of tiles=auto), or a number and x (a grid: 3x)",
