@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras
 from official.vision.ops import anchor, box_ops, preprocess_ops
 
-from pipeline.anonymize.detect.canvas import PADDING, canvas_sides
+from pipeline.anonymize.detect.canvas import PADDING, SLACK, canvas_sides
 from pipeline.calibration.score_map import ScoreMap
 from pipeline.config.schema import ModelConfig
 from pipeline.data.coco import FACE_ID
@@ -110,18 +110,20 @@ class DetectionModule(tf.Module):
     @tf.function
     def serve(self, input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
         """The TensorFlow Object Detection API's convention: one picture of any size."""
-        side = self._model.input_size
+        sides = tf.constant(canvas_sides(self._model.input_size), tf.float32)
         size = tf.cast(tf.shape(input_tensor)[1:3], tf.float32)
-        inner = tf.maximum(tf.cast(tf.round(size * (side / tf.reduce_max(size))), tf.int32), 1)
+        wanted = size * ((1 - SLACK) * sides[-1] / tf.reduce_max(size))
+        outer = tf.stack([tf.reduce_min(sides[sides >= wanted[axis]]) for axis in range(2)])
+        inner = tf.cast(tf.round(size * tf.reduce_min(outer / size)), tf.int32)
+        inner = tf.clip_by_value(inner, 1, tf.cast(outer, tf.int32))
         # Antialiased, since a photograph of 12 megapixels shrinks by 5 on its way to the network.
         resized = tf.image.resize(tf.cast(input_tensor, tf.float32), inner, antialias=True)
         resized = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
         padding = tf.constant(PADDING, tf.uint8)  # subtracted and added again; bytes wrap around
-        sides = tf.constant(canvas_sides(side))
-        height, width = (tf.reduce_min(sides[sides >= inner[axis]]) for axis in range(2))
+        height, width = tf.unstack(tf.cast(outer, tf.int32))
         canvas = padding + tf.image.pad_to_bounding_box(resized - padding, 0, 0, height, width)
         found = self.batched(canvas)
-        share = tf.cast(tf.tile(inner, [2]), tf.float32) / tf.cast(tf.stack([height, width] * 2), tf.float32)
+        share = tf.tile(tf.cast(inner, tf.float32) / outer, [2])
         exists = tf.sequence_mask(found["num_detections"], self._model.max_detections, tf.float32)
         return {
             "detection_boxes": tf.clip_by_value(found["detection_boxes"] / share, 0.0, 1.0),

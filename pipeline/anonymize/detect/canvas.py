@@ -25,6 +25,10 @@ SHORTEST = 2 / 3
 """Least share of a canvas' longer side that the shorter one takes. Each size is compiled and kept on its own,
 and few photographs are longer."""
 
+SLACK = 0.02
+"""How much smaller than on a square a picture may be shown to fit a shorter canvas: 800 × 534 pixels are
+meant to be 3:2, too."""
+
 
 def canvas_sides(side: int) -> list[int]:
     """What the sides of a canvas may be, in rising order: multiples of the network's coarsest stride."""
@@ -50,10 +54,13 @@ def letterbox(picture: Picture, side: int, oblong: bool = False) -> tuple[Pictur
     """
     height, width = picture.shape[:2]
     scale = side / max(height, width)
+    sides = canvas_sides(side) if oblong else [side]
+    size = tuple(
+        next(each for each in sides if each >= (1 - SLACK) * length * scale) for length in (height, width)
+    )
+    scale = min(size[0] / height, size[1] / width)
     inner = max(1, round(height * scale)), max(1, round(width * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    sides = canvas_sides(side) if oblong else [side]
-    size = tuple(next(each for each in sides if each >= least) for least in inner)
     canvas = np.full((*size, 3), PADDING, np.uint8)
     canvas[: inner[0], : inner[1]] = cv2.resize(picture, inner[::-1], interpolation=method)
     return canvas, inner
