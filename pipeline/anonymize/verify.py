@@ -91,7 +91,7 @@ def look_again(
     """Findings in each of some output pictures, the strongest first.
 
     Args:
-        outputs: looked at together, since smaller views share a square (:mod:`pipeline.anonymize.views`).
+        outputs: looked at together, since smaller views share a canvas (:mod:`pipeline.anonymize.views`).
         first: how this detector found the faces. A tile (:mod:`pipeline.anonymize.tiles`) in which nothing
             was redacted would show it the same again, so it is not looked at, unless less now counts as a
             face. Default: whoever found them, everything is looked at.
@@ -153,7 +153,7 @@ def wanted_side(detector: Detector, config: VerifyConfig) -> AtLeast:
     """Pixels that the longer side of a picture must keep for :func:`look_again`; None: all of them."""
     largest = max(config.scales, default=1.0)
     side = getattr(detector, "input_size", None)
-    if largest < 1 and side:  # no tiles, and no more than is then shrunk to its part of the square
+    if largest < 1 and side:  # no tiles, and no more than is then shrunk to its part of the canvas
         return int(np.ceil(OVERSAMPLING * side * largest))
     return None if largest > 1 else stages.wanted_side(detector)
 

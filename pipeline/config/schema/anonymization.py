@@ -88,7 +88,7 @@ class LabelsConfig:
 class VerifyConfig:
     enabled: bool = value(True, "run the detector over the output")
     scales: list[float] = value(
-        [0.5], "scales at which to look again; below 1, pictures share a square: at 0.5 four", above=0, high=4
+        [0.5], "scales at which to look again; below 1, pictures share a canvas: at 0.5 four", above=0, high=4
     )
     rotations: list[int] = value(
         [0], "rotations in degrees at which to look again", choices=(0, 90, 180, 270)

@@ -18,7 +18,7 @@ class ModelConfig:
     name: str = value(MISSING, "what runs and the exported model are named after")
     backbone: str = value(MISSING, "EfficientNet variant", choices=("b0", "b1", "b2", "b3"))
     input_size: int = value(
-        MISSING, "side in pixels of the square the exported model sees", low=128, high=2048
+        MISSING, "longer side in pixels of what the exported model sees", low=128, high=2048
     )
     filters: int = value(MISSING, "channels of BiFPN and heads", low=8)
     bifpn_cells: int = value(MISSING, "BiFPN repetitions", low=1, high=12)
