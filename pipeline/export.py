@@ -110,20 +110,14 @@ class DetectionModule(tf.Module):
     @tf.function
     def serve(self, input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
         """The TensorFlow Object Detection API's convention: one picture of any size."""
-        sides = tf.constant(canvas_sides(self._model.input_size), tf.float32)
-        size = tf.cast(tf.shape(input_tensor)[1:3], tf.float32)
-        wanted = size * ((1 - SLACK) * sides[-1] / tf.reduce_max(size))
-        outer = tf.stack([tf.reduce_min(sides[sides >= wanted[axis]]) for axis in range(2)])
-        inner = tf.cast(tf.round(size * tf.reduce_min(outer / size)), tf.int32)
-        inner = tf.clip_by_value(inner, 1, tf.cast(outer, tf.int32))
+        outer, inner = layout(tf.shape(input_tensor)[1:3], self._model.input_size)
         # Antialiased, since a photograph of 12 megapixels shrinks by 5 on its way to the network.
         resized = tf.image.resize(tf.cast(input_tensor, tf.float32), inner, antialias=True)
         resized = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
         padding = tf.constant(PADDING, tf.uint8)  # subtracted and added again; bytes wrap around
-        height, width = tf.unstack(tf.cast(outer, tf.int32))
-        canvas = padding + tf.image.pad_to_bounding_box(resized - padding, 0, 0, height, width)
+        canvas = padding + tf.image.pad_to_bounding_box(resized - padding, 0, 0, outer[0], outer[1])
         found = self.batched(canvas)
-        share = tf.tile(tf.cast(inner, tf.float32) / outer, [2])
+        share = tf.tile(tf.cast(inner, tf.float32) / tf.cast(outer, tf.float32), [2])
         exists = tf.sequence_mask(found["num_detections"], self._model.max_detections, tf.float32)
         return {
             "detection_boxes": tf.clip_by_value(found["detection_boxes"] / share, 0.0, 1.0),
@@ -141,6 +135,22 @@ class DetectionModule(tf.Module):
             "batched": self.batched.get_concrete_function(self.squares),
             "raw": self.raw.get_concrete_function(self.canvases),
         }
+
+
+def layout(size: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """What :func:`pipeline.anonymize.detect.letterbox` does with a picture, for an oblong canvas.
+
+    Args:
+        size: height and width of the picture, int32 ``[2]``. side: longer side of the canvas.
+
+    Returns:
+        int32 ``[2]`` each: of the canvas, and of the picture in it.
+    """
+    sides, wanted = tf.constant(canvas_sides(side)), tf.cast(size, tf.float32)
+    least = wanted * ((1 - SLACK) * side / tf.reduce_max(wanted))
+    outer = tf.stack([tf.reduce_min(sides[tf.cast(sides, tf.float32) >= least[axis]]) for axis in range(2)])
+    scale = tf.reduce_min(tf.cast(outer, tf.float32) / wanted)
+    return outer, tf.clip_by_value(tf.cast(tf.round(wanted * scale), tf.int32), 1, outer)
 
 
 def _heads(network: tf_keras.Model, pictures: tf.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:

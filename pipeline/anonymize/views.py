@@ -1,7 +1,7 @@
 """How the second look sees a picture: as it is, enlarged in overlapping parts, smaller, turned.
 
-A network takes as long for a square that is half empty as for a full one, so smaller views of several
-pictures share a square: at half the size, four of them cost what one costs.
+A network takes as long for a canvas that is half empty as for a full one, so smaller views of several
+pictures share one: at half the size, four of them cost what one costs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def views(upright: Upright, scales: Sequence[float], rotations: Sequence[int]) -
 
 
 def together(scale: float) -> int:
-    """How many views of a scale below 1 fit into one square."""
+    """How many views of a scale below 1 fit on one canvas."""
     return int(1 / scale) ** 2
 
 

@@ -243,6 +243,30 @@ def test_processes_may_convert_at_once(tmp_path: Path) -> None:
     assert sorted(each.name for each in folders[0].iterdir()) == sorted(["part", cache.DONE])
 
 
+def test_what_cannot_be_kept_serves_all_the_same_and_is_checked_each_time(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder was made on another machine, and cannot be written to here."""
+    convert.convert(tiny, model_digest(tiny))
+    monkeypatch.setattr(cache, "write", lambda path, content: None)
+    assert load_detector(tiny, runtime=FLOAT32).detect(pictures())
+    (kept,) = (tiny.parent / cache.FOLDER).iterdir()
+    assert not list(kept.glob("checked-*"))
+    lying(tiny)
+    with pytest.raises(UserError, match="not as good"):
+        load_detector(tiny, runtime=FLOAT32)
+
+
+def test_what_must_be_compiled_again_is_found_when_loading(tiny: Path) -> None:
+    load_detector(tiny, runtime=FLOAT32)
+    (kept,) = (tiny.parent / cache.FOLDER).iterdir()
+    for compiled in kept.glob("compiled-*"):
+        compiled.unlink()
+    (kept / "model.xml").write_text("damaged")
+    with pytest.raises(UserError, match="cannot run the model"):
+        load_detector(tiny, runtime=FLOAT32)
+
+
 def lying(folder: Path) -> None:
     """The reference says that an anchor scores otherwise."""
     size = canvas_sizes(SIDE, oblong=True)[-1]  # only on one of the canvases

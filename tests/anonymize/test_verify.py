@@ -144,9 +144,15 @@ class Counting:
         return self.detector.detect(pictures)
 
 
-@pytest.mark.parametrize("standing", [False, True])
-def test_pictures_share_a_canvas_and_each_gets_its_own_findings(tmp_path: Path, standing: bool) -> None:
-    """Of 260 x 240 pixels each; one that stands among them needs the height of a square."""
+@pytest.mark.parametrize(
+    ("turned", "first", "second"),
+    [([], (472, 512), (472, 512)), ([3], (512, 512), (472, 512))]
+    + [([0, 1, 2, 3, 4], (512, 308), (512, 308))],
+)
+def test_pictures_share_a_canvas_and_each_gets_its_own_findings(
+    tmp_path: Path, turned: list[int], first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    """Of 260 x 240 pixels each, or 144 x 240; one that stands among others needs the height of a square."""
     faces = [
         [(20, 30, 100, 140)],
         [],
@@ -157,15 +163,15 @@ def test_pictures_share_a_canvas_and_each_gets_its_own_findings(tmp_path: Path, 
     outputs = []
     for number, boxes in enumerate(faces):
         path = save(tmp_path / f"{number}.png", boxes)
-        if number == 3 and standing:
-            Image.open(path).resize((120, 400)).save(path)
+        if number in turned:
+            Image.open(path).resize((144, 240)).save(path)
         outputs.append(Redacted(open_picture(path, LimitsConfig())))
     detector = Counting()
     found = look_again(detector, outputs, VerifyConfig(scales=[0.5]), RedactConfig())
-    first = (512 if standing else 472, 512, 3)
-    assert detector.shapes == [first, (472, 512, 3)], "four on one canvas, the fifth on another"
-    if standing:
-        faces[3] = [(90 * 120 / 260, 60 * 400 / 240, 180 * 120 / 260, 180 * 400 / 240)]
+    assert detector.shapes == [(*first, 3), (*second, 3)], "four on one canvas, the fifth on another"
+    narrower = 144 / 260
+    for number in turned:
+        faces[number] = [(x0 * narrower, y0, x1 * narrower, y1) for x0, y0, x1, y1 in faces[number]]
     for findings, boxes in zip(found, faces, strict=True):
         assert len(findings) == len(boxes)
         seen, painted = (sorted(each) for each in ([each.box for each in findings], boxes))

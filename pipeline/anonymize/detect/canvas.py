@@ -42,6 +42,11 @@ def canvas_sizes(side: int, oblong: bool) -> list[Size]:
     return [(side, side), *((short, side) for short in shorter), *((side, short) for short in shorter)]
 
 
+def named(size: Size) -> str:
+    """For names of files."""
+    return "{}x{}".format(*size)
+
+
 def letterbox(picture: Picture, side: int, oblong: bool = False) -> tuple[Picture, Size]:
     """The picture scaled into the top left of a canvas of :data:`PADDING`, its aspect kept.
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anonymize.detect.canvas import PADDING, Size
+from pipeline.anonymize.detect.canvas import PADDING, Size, named
 from pipeline.anonymize.detect.common import Picture
 from pipeline.anonymize.detect.suppress import Floats, overlaps
 from pipeline.config.paths import ROOT
@@ -86,7 +86,7 @@ class Reference:
 
 def reference_file(size: Size) -> str:
     """Its name in a model's folder, or beside a conversion."""
-    return "reference-{}x{}.npz".format(*size)
+    return f"reference-{named(size)}.npz"
 
 
 def built_in_canvas(size: Size) -> Picture:

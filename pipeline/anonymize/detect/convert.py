@@ -93,8 +93,8 @@ def _convert(model: Path, network: Path) -> dict[str, Any]:
         raise Unusable("the model's graph does not say how it suppresses overlapping boxes")
     _, height, width, _ = file.input_shape(SIGNATURE)
     oblong = (height, width) == (-1, -1)
-    if oblong and SQUARES not in file.signatures:
-        raise Unusable(f"the model has no signature {SQUARES!r} that says how large a canvas it sees")
+    if lacking := sorted({SQUARES, "serving_default"} - set(file.signatures)) if oblong else []:
+        raise Unusable(f"the model takes canvases of any size, but has no signature {lacking[0]!r}")
     with tempfile.TemporaryDirectory() as scratch:
         alone = Path(scratch)
         (alone / "saved_model.pb").write_bytes(file.with_only(SIGNATURE))

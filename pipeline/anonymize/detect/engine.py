@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.anonymize.detect import cache
-from pipeline.anonymize.detect.canvas import Size, canvas_sizes
+from pipeline.anonymize.detect.canvas import Size, canvas_sizes, named
 from pipeline.anonymize.detect.check import Tolerance, built_in_canvas, difference, reference
 from pipeline.anonymize.detect.convert import Converted, Unusable, convert, first_line, kept_name
 from pipeline.anonymize.detect.open_vino import OpenVinoDetector, every_anchor
@@ -25,9 +25,8 @@ TOLERANCES = {"openvino": Tolerance(score=0.001, iou=0.99), "openvino_bf16": Tol
 is 0.12 points lower in bfloat16."""
 
 STREAMS = 4
-"""Pictures that are computed side by side at most; each takes memory. Threads that share one picture wait for
-each other at every layer: twice as slow, once other work wants the cores."""
-
+"""Canvases of each size that are computed side by side at most; each takes memory. Threads that share one
+wait for each other at every layer: twice as slow, once other work wants the cores."""
 
 _FIRST_CALL = threading.Lock()
 
@@ -70,9 +69,9 @@ class OpenVino:
         converted = convert(model, digest)
         networks = functools.partial(self._checked, converted, model, digest, runtime)
         for size in canvas_sizes(converted.side, converted.oblong):
-            verdict = converted.folder / self._verdict(runtime, size)
-            if not verdict.is_file():
-                networks(size)
+            verdict, compiled = self._verdict(converted, runtime, size), self._blob(converted, runtime, size)
+            if not (verdict.is_file() and compiled.is_file()):
+                networks(size)  # now, when a slower runtime can still serve
             elif why := _kept(verdict):
                 raise _not_as_good(runtime, why)
         return OpenVinoDetector(networks, converted, digest, runtime, floor)
@@ -83,19 +82,21 @@ class OpenVino:
         if folder is None:
             return False
         unusable = json.loads((folder / cache.DONE).read_text())["unusable"]
-        return bool(unusable or any(map(_kept, folder.glob(self._verdict(runtime, "*")))))
+        return bool(unusable or any(map(_kept, folder.glob(f"{self._checked_as(runtime)}-*.json"))))
 
     def _checked(self, converted: Converted, model: Path, digest: str, runtime: str, size: Size) -> Any:
         """The network for canvases of a size, compiled and found to give what TensorFlow gives."""
         try:
             compiled, known = self._compiled(converted, runtime, size)
-            verdict = converted.folder / self._verdict(runtime, size)
-            if not (known and verdict.is_file()):
-                differs = _differs(compiled, converted, model, digest, runtime, size)
-                cache.write(verdict, json.dumps({"differs": differs}).encode())
+            verdict = self._verdict(converted, runtime, size)
+            if known and verdict.is_file():
+                why = _kept(verdict)
+            else:
+                why = _differs(compiled, converted, model, digest, runtime, size)
+                cache.write(verdict, json.dumps({"differs": why}).encode())
         except RuntimeError as error:
             raise Unusable(f"OpenVINO cannot run the model ({first_line(error)})") from error
-        if why := _kept(verdict):
+        if why:
             raise _not_as_good(runtime, why)
         return compiled
 
@@ -107,10 +108,9 @@ class OpenVino:
         settings = {
             "INFERENCE_PRECISION_HINT": PRECISIONS[runtime],
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": min(STREAMS, os.cpu_count() or 1),
+            "NUM_STREAMS": _streams(),
         }
-        name = f"compiled-{runtime}-{settings['NUM_STREAMS']}-{self._kind}-{_named(size)}.blob"
-        kept = converted.folder / name
+        kept = self._blob(converted, runtime, size)
         try:
             return self.core.import_model(kept.read_bytes(), "CPU", settings), True
         except (OSError, RuntimeError):  # not there, or damaged
@@ -131,14 +131,22 @@ class OpenVino:
         name = self.core.get_property("CPU", "FULL_DEVICE_NAME")
         return hashlib.sha256(f"{name} {os.cpu_count()} {self._features}".encode()).hexdigest()[:8]
 
-    def _verdict(self, runtime: str, size: Size | str) -> str:
-        """Name of what a check found, by what it allowed."""
+    def _blob(self, converted: Converted, runtime: str, size: Size) -> Path:
+        """Where the compiled network is kept."""
+        return converted.folder / f"compiled-{runtime}-{_streams()}-{self._kind}-{named(size)}.blob"
+
+    def _verdict(self, converted: Converted, runtime: str, size: Size) -> Path:
+        """Where it is kept what the check found."""
+        return converted.folder / f"{self._checked_as(runtime)}-{named(size)}.json"
+
+    def _checked_as(self, runtime: str) -> str:
+        """What a check was made on, and what it allowed."""
         allowed = TOLERANCES[runtime]
-        return f"checked-{runtime}-{self._kind}-{allowed.score:g}-{allowed.iou:g}-{_named(size)}.json"
+        return f"checked-{runtime}-{self._kind}-{allowed.score:g}-{allowed.iou:g}"
 
 
-def _named(size: Size | str) -> str:
-    return size if isinstance(size, str) else "{}x{}".format(*size)
+def _streams() -> int:
+    return min(STREAMS, os.cpu_count() or 1)
 
 
 def _not_as_good(runtime: str, why: str) -> Unusable:

@@ -22,7 +22,7 @@ def load_detector(
 
     Args:
         model: the SavedModel's folder.
-        batch_size: pictures in one call, of TensorFlow; OpenVINO takes them one by one.
+        batch_size: square canvases in one call, of TensorFlow; all others come one by one.
         runtime: ``tensorflow``, ``openvino``, ``openvino_bf16`` (float32 on a processor without bfloat16), or
             ``auto``: the fastest that is as good as TensorFlow here. The detector's ``runtime`` says which.
         floor: detections below this score are dropped.

@@ -83,6 +83,8 @@ class OpenVinoDetector:
 
     def _idle(self, size: Size) -> Idle:
         """Requests for canvases of a size."""
+        if known := self._compiled.get(size):
+            return known[1]
         with self._compiling:
             if size not in self._compiled:
                 compiled, idle = self._networks(size), Idle()

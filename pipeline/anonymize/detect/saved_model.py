@@ -117,8 +117,11 @@ def load_saved_model(
 
 
 def _oblong(loaded: Any) -> bool:
-    """Whether a model's network takes any canvas; ``raw`` says so, the network as it is."""
-    raw = loaded.signatures.get("raw")
+    """Whether a model's network takes any canvas; ``raw`` says so, the network as it is.
+
+    ``serving_default`` must be there to compute such canvases; converting a model asks the same of its file.
+    """
+    raw = loaded.signatures.get("raw") if "serving_default" in loaded.signatures else None
     images = raw.structured_input_signature[1].get("images") if raw is not None else None
     return images is not None and images.shape[1:3].as_list() == [None, None]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pipeline.anonymize.detect.common import Picture
 
 NEEDED = 24
-"""Pixels of the network's square that a face must have: docs/tiles.md shows what is found below and above.
+"""Pixels of the network's canvas that a face must have: docs/tiles.md shows what is found below and above.
 The smallest anchors are of 32 pixels, and what is less than 23 overlaps none of them by half."""
 RESPONSIBLE = 1.5
 """A finer view looks after faces of up to that many times what the next coarser one needs: at that
@@ -21,7 +21,7 @@ TRUSTED = 2
 times :data:`NEEDED` in the coarser view, which sees more of what is around it: measured, such boxes of tiles
 found no face, and were most of the false alarms that tiles add."""
 MARGIN = 4
-"""Pixels of the square by which the box of a cut face may end before the tile does."""
+"""Pixels of the canvas by which the box of a cut face may end before the tile does."""
 MOST_LEVELS = 4
 
 
@@ -53,7 +53,7 @@ class Tiling:
         tiles: ``auto`` (as few as show a face of ``min_face`` at the size that is needed), ``off``, or a
             number: so many across and so many down.
         min_face: smallest wanted face, in pixels of the full picture; only ``auto`` asks for it.
-        side: of the square that the network sees.
+        side: longer one of the canvas that the network sees; of tiles, which are squares, both.
     """
 
     tiles: str
@@ -77,7 +77,7 @@ class Tiling:
         return list(_numbered(width, height, count, self.side))
 
     def resolution(self, width: int, height: int) -> float | None:
-        """Pixels of the network's square for one of the picture, in the finest tile; None without tiles."""
+        """Pixels of the network's canvas for one of the picture, in the finest tile; None without tiles."""
         tiles = self.grid(width, height)
         if not tiles:
             return None
