@@ -30,11 +30,9 @@ PROBE_AFTER = 2
 PROBE_SECONDS = 300
 
 
-ROOM_BYTES = 640 << 20
-"""Of memory, that pictures may take while they are redacted and coded anew, unless it is one picture."""
-_PER_PIXEL = 14
-"""Bytes that redacting and coding need at most for a pixel of three 8-bit samples: decoded, redacted, as the
-encoder wants it, and the encoder's coefficients."""
+ROOM_BYTES = 880 << 20
+"""Of memory, that pictures may take while they are redacted and coded anew, unless it is one picture: enough
+for two JPEGs of 45 megapixels, as cameras write them."""
 
 Outcome = Entry | PictureError
 
@@ -144,7 +142,8 @@ class Worker:
         threshold = self.config.detector.score_threshold
         frames = zip(source.picture.frames, found, strict=True)
         sizes = [frame.size for frame, seen in frames if len(seen.at_least(threshold))]
-        with self._room.take(_PER_PIXEL * sum(width * height for width, height in sizes)):
+        pixels = sum(width * height for width, height in sizes)
+        with self._room.take(source.picture.bytes_per_pixel * pixels):
             painted = stages.paint(source.picture, found, self.config.redact, self.config.detector)
             written = stages.encode(source.picture, painted, source.task.target)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _PROCESSES = {
 _SAMPLINGS = "4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1, 4:4:1"
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _BUFFER = Borrowed(ImageFile, "MAXBLOCK", max)
+_STREAMED = 10  # bytes of memory a pixel when the encoder holds no coefficients: see Picture.bytes_per_pixel
 _MAX_SCANS = 256  # a progressive file needs about ten; thousands are an attack on time
 
 
@@ -109,7 +111,8 @@ def read(data: bytes, path: Path, limits: LimitsConfig, at_least: AtLeast = None
     _refuse_unsupported(jpeg, path)
     check_size(path, jpeg.width, jpeg.height, limits)
     frame = JpegFrame(data, jpeg, path, at_least)
-    return Picture(path, data, "JPEG", _MODES[len(jpeg.components)], 8, [frame], jpeg.removed, jpeg)
+    picture = Picture(path, data, "JPEG", _MODES[len(jpeg.components)], 8, [frame], jpeg.removed, jpeg)
+    return picture if _in_two_passes(jpeg) else replace(picture, bytes_per_pixel=_STREAMED)
 
 
 def _refuse_unsupported(jpeg: Jpeg, path: Path) -> None:
@@ -172,8 +175,8 @@ def code(pixels: Pixels, source: Jpeg) -> bytes:
         return jpeg_planes.encode(pixels, source)
     first, *others = source.components
     tables = [list(source.tables[c.table]) for c in (first, *others[:1])]
-    measured = source.progressive or not source.huffman <= _standard_huffman()
-    options: dict[str, Any] = {"qtables": tables, "optimize": measured, "progressive": source.progressive}
+    twice = _in_two_passes(source)
+    options: dict[str, Any] = {"qtables": tables, "optimize": twice, "progressive": source.progressive}
     if source.colour_model in ("ycc", "rgb"):
         options |= {"subsampling": subsampling, "keep_rgb": source.colour_model == "rgb"}
     image = Image.frombuffer(
@@ -181,9 +184,14 @@ def code(pixels: Pixels, source: Jpeg) -> bytes:
     )
     out = io.BytesIO()
     # Pillow hands libjpeg one buffer for the whole of an optimized file; fine tables need more than it thinks
-    with _BUFFER.at(pixels.size * 2) if measured else nullcontext():
+    with _BUFFER.at(pixels.size * 2) if twice else nullcontext():
         image.save(out, "JPEG", **options)
     return out.getvalue()
+
+
+def _in_two_passes(source: Jpeg) -> bool:
+    """Whether Huffman tables have to be made to measure, from coefficients that are all held."""
+    return source.progressive or not source.huffman <= _standard_huffman()
 
 
 @cache

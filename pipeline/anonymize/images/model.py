@@ -154,6 +154,8 @@ class Picture:
         bits: bits a sample.
         frames: pages or animation frames, in order.
         metadata: names of what the file carries outside the allow-list.
+        bytes_per_pixel: of memory, that redacting and coding need at most for three 8-bit samples: decoded,
+            redacted, as the encoder wants it, and what the encoder holds of the whole picture.
         state: what the format's module needs again when it writes.
     """
 
@@ -165,6 +167,7 @@ class Picture:
     frames: Sequence[Frame]
     metadata: list[str] = field(default_factory=list)
     state: Any = field(default=None, repr=False)
+    bytes_per_pixel: int = 14
 
     @property
     def size(self) -> tuple[int, int]:
