@@ -14,9 +14,7 @@ from pipeline.card_text import RELIABILITY, Verdict, card_text
 from pipeline.config.schema import TrainConfig
 from pipeline.data.version import DatasetVersion
 from pipeline.evaluation.report import Evaluation
-from pipeline.history import StageRecord
-
-CARD = "model_card.json"
+from pipeline.history import CARD, StageRecord
 
 
 def write_card(

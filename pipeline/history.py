@@ -1,4 +1,4 @@
-"""How a detector came to be: the trainings behind it, as their run folders tell."""
+"""How a detector came to be: the trainings behind it, as their run folders and cards tell."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import yaml
 
 from pipeline.tracking.journal import JOURNAL_FILE
 
+CARD = "model_card.json"
+"""Beside a SavedModel's graph: what it is and how it was made, for programs."""
 LONGEST_PAUSE = 3600.0
 """Seconds. In a longer gap between two lines of the record nothing was trained: the run had stopped."""
 
@@ -40,11 +42,23 @@ class StageRecord:
 
 
 def history(folder: Path) -> list[StageRecord]:
-    """The trainings that led to a finished run, first one first, as far as their folders are there."""
+    """The trainings that led to a finished run, first one first.
+
+    Of a start whose run folder is there, that one tells; else its card does, as far as it has one.
+    """
     config = _config(folder)
-    before = Path(config["model"]["init"]).parent
-    earlier = history(before) if (before / "training.json").is_file() and before != folder else []
-    return [*earlier, _record(folder, config)]
+    start = Path(config["model"]["init"])
+    before = start.parent
+    earlier = history(before) if (before / "training.json").is_file() and before != folder else _told(start)
+    # a release that has since replaced its own start tells of this run, too
+    return [*(each for each in earlier if each.run != folder.name), _record(folder, config)]
+
+
+def _told(detector: Path) -> list[StageRecord]:
+    """What the card of a detector says of its trainings."""
+    card = detector / CARD
+    stages = json.loads(card.read_text(encoding="utf-8")).get("stages", []) if card.is_file() else []
+    return [StageRecord(**each) for each in stages]
 
 
 def _record(folder: Path, config: dict[str, Any]) -> StageRecord:

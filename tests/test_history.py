@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_the_trainings_that_led_to_a_run_in_order(tmp_path: Path) -> None:
 def test_a_release_is_a_start_without_a_run(tmp_path: Path) -> None:
     (record,) = history(run(tmp_path / "d0", "sliced:models/efficientdet_d2", 10))
     assert record.started_from == "efficientdet_d2, sliced"
+
+
+def test_the_card_of_a_start_tells_of_the_trainings_before(tmp_path: Path) -> None:
+    """Also when the release has since replaced its own start, whose card then names the last one, too."""
+    released = tmp_path / "models" / "d2"
+    released.mkdir(parents=True)
+    first = history(run(tmp_path / "first", "weights/backbone.h5", 100))
+    last = run(tmp_path / "last", str(released), 50)
+    for known in (first, [*first, *history(last)]):
+        (released / "model_card.json").write_text(json.dumps({"stages": [asdict(each) for each in known]}))
+        assert [each.run for each in history(last)] == ["first", "last"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import tensorflow as tf
 import tf_keras
 
 from pipeline.anonymize.detect.graph import SavedModelFile
-from pipeline.card import CARD
 from pipeline.config.compose import compose
 from pipeline.config.paths import ROOT
 from pipeline.config.schema import ModelConfig, TrainConfig
@@ -20,6 +19,7 @@ from pipeline.detector.backbone import load_published, port_weights
 from pipeline.detector.experiment import EfficientDet, model_config
 from pipeline.detector.slicing import slice_weights
 from pipeline.errors import UserError
+from pipeline.history import CARD
 
 MODELS = Path(os.path.relpath(ROOT / "models"))  # no machine path in what a run records
 SLICED = "sliced:"  # stands before the folder of the larger detector
