@@ -83,7 +83,7 @@ def _fingerprint(
     if config.exclude:
         values["exclude"] = sorted(set(config.exclude))
     if config.repeat:
-        values["repeat"] = sorted(config.repeat.items())
+        values["repeated"] = sorted(config.repeat.items())
     with ThreadPoolExecutor() as pool:
         for name, reading in readings.items():
             digests = pool.map(_digest, [raw.path for raw in reading.labels])
@@ -132,7 +132,6 @@ def _write(
             "roots": {name: str(folder.folder) for name, folder in folders.items()},
             "notes": _notes(config),
             "consensus": consensus.counts(made.pictures, made.sides) if config.consensus else {},
-            "repeat": dict(config.repeat),
         }
         findings = report.document(made.problems, version, _maps(config))
         _write_report(partial, findings)
@@ -174,6 +173,10 @@ def _notes(config: DatasetConfig) -> list[str]:
         [f"{name} {made}" for name, source in config.sources.items() if source.generate]
         + [f"{name} {measuring}" for name, source in config.sources.items() if source.test_only]
         + ([CONSENSUS_NOTE.format(config.consensus_as.name)] if config.consensus else [])
+        + [
+            f"training sees pictures with {label} {times} times as often as others"
+            for label, times in config.repeat.items()
+        ]
     )
 
 

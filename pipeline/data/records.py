@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import tensorflow as tf
 
@@ -13,6 +14,7 @@ from pipeline.data.coco import FACE_ID
 from pipeline.data.examples import LabelledPicture
 
 THREADS = 4
+T = TypeVar("T")
 
 
 def write(
@@ -26,16 +28,9 @@ def write(
     """Writes ``<split>-00000-of-0000N.tfrecord``, pictures dealt out in turn; a few at a time in memory.
 
     Args:
-        times: how often each picture is written. Whole rounds follow each other, so that copies of a picture
-            lie far apart when training reads them.
+        times: how often each picture is written.
     """
-    rounds = range(max(times, default=0))
-    dealt = [
-        each
-        for turn in rounds
-        for each, n in zip(zip(ids, labelled, strict=True), times, strict=True)
-        if n > turn
-    ]
+    dealt = spread(list(zip(ids, labelled, strict=True)), times)
     count = min(shards, len(labelled))
     paths = [folder / f"{split}-{shard:05d}-of-{count:05d}.tfrecord" for shard in range(count)]
     with ThreadPoolExecutor(THREADS) as pool:
@@ -47,6 +42,20 @@ def write(
                     for example in pool.map(_serialized, *zip(*batch, strict=True)):
                         writer.write(example)
     return paths
+
+
+def spread(items: Sequence[T], times: Sequence[int]) -> list[T]:
+    """Each item as often as ``times`` says, its copies evenly over the whole.
+
+    Training's shuffling reaches only some hundred records far.
+    """
+    total = len(items)
+    places = [
+        ((number + copy * total / often) % total, item)
+        for number, (item, often) in enumerate(zip(items, times, strict=True))
+        for copy in range(often)
+    ]
+    return [item for _, item in sorted(places, key=lambda place: place[0])]
 
 
 def to_tf_example(image_id: int, picture: LabelledPicture) -> tf.train.Example:
