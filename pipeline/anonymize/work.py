@@ -141,9 +141,11 @@ class Worker:
     def _written(self, source: _Source, found: list[Detections]) -> Entry:
         threshold = self.config.detector.score_threshold
         frames = zip(source.picture.frames, found, strict=True)
-        sizes = [frame.size for frame, seen in frames if len(seen.at_least(threshold))]
-        pixels = sum(width * height for width, height in sizes)
-        with self._room.take(source.picture.bytes_per_pixel * pixels):
+        coded = [frame for frame, seen in frames if len(seen.at_least(threshold))]
+        pixels = sum(width * height for width, height in (frame.size for frame in coded))
+        # With tiles a JPEG is held in full already: then two large ones do not fit beside each other.
+        held = sum(frame.held for frame in coded)
+        with self._room.take(source.picture.bytes_per_pixel * pixels + held):
             painted = stages.paint(source.picture, found, self.config.redact, self.config.detector)
             written = stages.encode(source.picture, painted, source.task.target)
         try:

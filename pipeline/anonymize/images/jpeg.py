@@ -55,6 +55,7 @@ class JpegFrame(Frame):
         self.orientation = jpeg.exif.orientation
         self._factor = factor(jpeg.width, jpeg.height, at_least)
         self._small = self._decoded(self._factor)
+        self.held = self._small.nbytes
 
     @property
     def size(self) -> tuple[int, int]:

@@ -85,6 +85,8 @@ class Frame(ABC):
     """
 
     orientation: int = 1
+    held: int = 0
+    """Bytes of memory that it takes for detection, beside what redacting and coding need."""
 
     @property
     @abstractmethod
