@@ -161,11 +161,9 @@ def _heads(network: tf_keras.Model, pictures: tf.Tensor) -> tuple[dict[str, Any]
 
 
 def build_for_inference(model: ModelConfig) -> tf_keras.Model:
-    """The network in float32, giving the boxes and scores of all anchors: suppression is ours."""
+    """The network in float32. Of it the graph takes :func:`_heads`: decoding and suppression are its own."""
     tf_keras.mixed_precision.set_global_policy("float32")
-    config = model_config(model)
-    config.detection_generator.apply_nms = False
-    return build_efficientdet(config)
+    return build_efficientdet(model_config(model))
 
 
 def export_saved_model(

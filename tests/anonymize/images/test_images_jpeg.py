@@ -153,6 +153,8 @@ def test_huffman_tables_are_of_the_sources_kind(
     redacted = picture.frames[0].pixels.copy()
     redacted[:16, :16] = 0
     _, out = rewritten(tmp_path, picture, {0: redacted})
+    assert (picture.bytes_per_pixel < 14) == standard, "no coefficients are held when tables are known before"
+    assert picture.frames[0].held == 203 * 267 * 3
     _, other = cv2.imencode(".jpg", _smooth(16, 16))
     tables = jpeg_segments.parse(other.tobytes()).huffman
     assert len(tables) == 4
