@@ -113,7 +113,8 @@ def read(data: bytes, path: Path, limits: LimitsConfig, at_least: AtLeast = None
     check_size(path, jpeg.width, jpeg.height, limits)
     frame = JpegFrame(data, jpeg, path, at_least)
     picture = Picture(path, data, "JPEG", _MODES[len(jpeg.components)], 8, [frame], jpeg.removed, jpeg)
-    return picture if _in_two_passes(jpeg) else replace(picture, bytes_per_pixel=_STREAMED)
+    streamed = _plain(jpeg) is not None and not _in_two_passes(jpeg)
+    return replace(picture, bytes_per_pixel=_STREAMED) if streamed else picture
 
 
 def _refuse_unsupported(jpeg: Jpeg, path: Path) -> None:

@@ -162,6 +162,13 @@ def test_huffman_tables_are_of_the_sources_kind(
     assert 0.93 < len(out) / len(data) < 1.02
 
 
+@pytest.mark.parametrize(("name", "streamed"), [("4:2:0", True), ("4:1:1", False), ("YCCK", False)])
+def test_only_what_pillow_codes_in_one_pass_takes_less_memory(
+    name: str, streamed: bool, tmp_path: Path
+) -> None:
+    assert (opened(tmp_path, MAKERS[name](64, 96)).bytes_per_pixel < 14) == streamed
+
+
 def test_a_sampling_that_cannot_be_checked_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="sampled 2x2, 1x2, 2x1; allowed: 4:4:4") as caught:
         opened(tmp_path, _three_tables(20, 30, usual=False))
