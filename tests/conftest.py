@@ -43,3 +43,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files start first, so that no worker is left alone with one at the end."""
     rank = {name: place for place, name in enumerate(SLOWEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(0))
+
+
+class Unfinished:
+    """Names, at the end of a session that was interrupted, the tests that had begun and never ended."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, None] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.begun[nodeid] = None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.begun.pop(nodeid, None)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for nodeid in self.begun:
+            terminalreporter.write_line(f"NEVER ENDED: {nodeid}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Unfinished())
