@@ -94,6 +94,12 @@ def test_what_is_found_less_than_the_rest_is_named_as_a_weakness(
     assert "32 to 96" not in weak
 
 
+def test_ignored_faces_of_a_consensus_are_told(tmp_path: Path, evaluation: Evaluation) -> None:
+    assert "consensus" not in card(tmp_path, evaluation, [], CALIBRATION)
+    text = card(tmp_path, evaluation, [], CALIBRATION | {"consensus_faces": 7})
+    assert "7 faces that only a consensus names count for nothing" in text
+
+
 def test_what_is_not_calibrated_says_so(tmp_path: Path, evaluation: Evaluation) -> None:
     reason = CALIBRATION | {"reason": "12 labelled faces, calibration.min_faces=100"}
     text = card(tmp_path, evaluation, [], reason)

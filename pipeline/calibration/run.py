@@ -18,7 +18,7 @@ from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
 from pipeline.calibration.scored import Scored, score_all
 from pipeline.config.schema import CalibrationConfig, EvaluationConfig, ModelConfig
 from pipeline.config.schema.anonymization import SCORE_FLOOR
-from pipeline.evaluation.labelled import read_labelled
+from pipeline.evaluation.labelled import LabelledFaces, read_labelled
 from pipeline.evaluation.predict import Progress, load_any, predict
 from pipeline.evaluation.reliability import Reliability, reliability
 from pipeline.evaluation.slices import Rate, rate
@@ -80,7 +80,7 @@ def calibrate(
     """
     from pipeline.export import export_calibrated
 
-    pictures = read_labelled(coco_jsons, consensus=evaluation.consensus == "ignored")
+    pictures = calibration_pictures(coco_jsons, evaluation)
     detector = tiled(raw_detector(saved_model, evaluation.runtime), evaluation.tiles, evaluation.min_face)
     predictions = predict(detector, pictures, progress)
     scored = score_all(pictures, predictions.detections, evaluation.iou)
@@ -88,11 +88,21 @@ def calibrate(
     if found.reason:
         log.warning("NOT CALIBRATED: %s. Scores stay as the network gives them", found.reason)
     target = folder or saved_model
+    added = sum(int(each.added.sum()) for each in pictures if each.added is not None)
     export_calibrated(model, saved_model, target, found.score_map)
-    (target / CALIBRATION).write_text(json.dumps(document(found, config, scored), indent=1) + "\n")
+    (target / CALIBRATION).write_text(
+        json.dumps(document(found, config, scored) | {"consensus_faces": added}, indent=1) + "\n"
+    )
     if plot:
         _draw(found, scored, plot)
     return found
+
+
+def calibration_pictures(coco_jsons: Iterable[Path], evaluation: EvaluationConfig) -> list[LabelledFaces]:
+    """What scores are calibrated on: who finds a face that only a consensus names is not wrong, so it counts
+    for nothing, unless all figures are wanted as labelled.
+    """
+    return read_labelled(coco_jsons, consensus=evaluation.consensus != "as_labelled")
 
 
 def _draw(found: Calibration, scored: Scored, path: Path) -> None:
@@ -130,7 +140,7 @@ def assess(scored: Scored, config: CalibrationConfig) -> Calibration:
 
 
 def document(found: Calibration, config: CalibrationConfig, scored: Scored) -> dict[str, Any]:
-    """What :data:`CALIBRATION` holds."""
+    """What :data:`CALIBRATION` holds, but for how many faces were ignored that only a consensus names."""
     right, of = found.precision.hits, found.precision.of
     return {
         "raw": [round(each, 6) for each in found.score_map.raw],

@@ -39,7 +39,10 @@ def write_plots(evaluation: Evaluation, folder: Path) -> list[Path]:
             "pr_curve.png": precision_recall(evaluation),
             "scores.png": scores(evaluation),
             "slices.png": slices(evaluation),
-            "reliability.png": reliability(evaluation.reliability, _title(evaluation)),
+            "reliability.png": reliability(
+                (evaluation.ignoring or evaluation).reliability,  # what scores are calibrated to mean
+                _title(evaluation),
+            ),
         }
         for name, figure in figures.items():
             figure.savefig(folder / name, dpi=120)

@@ -28,7 +28,7 @@ from pipeline.evaluation.reliability import Reliability, kept_detections, reliab
 from pipeline.evaluation.report import Evaluation, flat_rates, write_report
 from pipeline.evaluation.wider import wider_ap
 
-CHANGED = ("AP", "AP50", "AP75", "AR", "precision_at_threshold", "needless_pixels")
+CHANGED = ("AP", "AP50", "AP75", "AR", "precision_at_threshold", "needless_pixels", "calibration_error")
 """Metrics that ignored faces change: they excuse detections, and are found by nobody."""
 
 
@@ -73,7 +73,7 @@ def evaluate(
         score_map = kept_score_map(Path(model))
     result = measure(shown, predictions, *against, score_map=score_map)
     if config.consensus == "both" and any(picture.added is not None for picture in pictures):
-        result = _beside(result, measure(pictures, predictions, *against))
+        result = _beside(result, measure(pictures, predictions, *against, score_map=score_map))
     result.settings["model_digest"] = detector.digest
     result.settings["runtime"] = serving(detector, "unknown")
     return result if folder is None else _written(result, shown, predictions.detections, config, folder)

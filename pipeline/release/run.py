@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.anonymize.detect import Detector, Picture, model_digest
 from pipeline.anonymize.detect.reference import write_references
 from pipeline.anonymize.tiles import tiled
+from pipeline.calibration.run import calibration_pictures
 from pipeline.calibration.score_map import kept_score_map
 from pipeline.calibration.scored import Scored, score_all
 from pipeline.card import write_card
@@ -165,13 +166,12 @@ def _pictures(candidate: Candidate) -> list[Picture]:
 
 def _validated(candidate: Candidate, config: ReleaseConfig) -> Scored:
     """What the calibrated detector finds in the pictures it was calibrated on."""
-    from pipeline.evaluation.labelled import read_labelled
     from pipeline.evaluation.predict import predict
     from pipeline.evaluation.progress import progress_bar
     from pipeline.evaluation.run import split_files
 
-    evaluation, files = candidate.config.evaluation, split_files(candidate.made.version, "val")
-    pictures = read_labelled(files, consensus=evaluation.consensus == "ignored")
+    evaluation = candidate.config.evaluation
+    pictures = calibration_pictures(split_files(candidate.made.version, "val"), evaluation)
     detector = _detector(candidate, config, candidate.saved_model)
     detector = tiled(detector, evaluation.tiles, evaluation.min_face)
     with progress_bar("Checking the calibration") as progress:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.boxes import Boxes
+from pipeline.calibration.run import calibration_pictures
 from pipeline.config.schema import EvaluationConfig, Method, RedactConfig
 from pipeline.evaluation import Evaluation, evaluate
 
@@ -131,6 +132,12 @@ def test_either_figure_alone(gap: Path, found) -> None:
     assert (plain.precision.of, ignored.precision.of) == (3, 2)
     assert plain.ignoring is ignored.ignoring is None
     assert not any(name.startswith("consensus") for name in plain.metrics | ignored.metrics)
+
+
+@pytest.mark.parametrize(("consensus", "excused"), [("both", 1), ("ignored", 1), ("as_labelled", 0)])
+def test_scores_are_calibrated_with_such_faces_ignored(gap: Path, consensus: str, excused: int) -> None:
+    pictures = calibration_pictures([gap], EvaluationConfig(consensus=consensus))
+    assert sum(int(each.ignored.sum()) for each in pictures) == excused
 
 
 def test_both_figures_are_written(gap: Path, found, tmp_path: Path) -> None:

@@ -70,6 +70,12 @@ def test_false_alarms_fail_in_precision_and_pixels_alone() -> None:
     assert not [name for name in failed(measured(0.8, extra=40), released) if "recall" in name]
 
 
+def test_who_finds_a_face_that_only_a_consensus_names_is_not_wrong() -> None:
+    released, seeing_more = measured(0.8), measured(0.8, extra=40)
+    assert failed(replace(seeing_more, ignoring=released), replace(released, ignoring=released)) == set()
+    assert "precision" in failed(replace(seeing_more, ignoring=released), released), "measured otherwise"
+
+
 def test_a_failure_says_by_how_much_and_can_be_accepted_by_name() -> None:
     new, released = measured(0.6), measured(0.8)
     verdict = next(each for each in compare(new, released, frozenset({"recall"})) if each.name == "recall")
