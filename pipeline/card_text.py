@@ -144,8 +144,8 @@ Nothing in particular: **this detector is not calibrated** ({why}).
 
 Scores are calibrated on the validation split ({calibration["pictures"]} pictures): 0.5 is the lowest score
 from which at least {settings["precision"]:.0%} of the detections are right, with a confidence of
-{settings["confidence"]:.0%}{excused}; elsewhere a score comes near to the chance of being right. There, at 0.5:
-precision {_interval(precision)}, recall {_interval(recall)}. Before calibration that score was
+{settings["confidence"]:.0%}{excused}; elsewhere a score comes near to the chance of being right.
+There, at 0.5: precision {_interval(precision)}, recall {_interval(recall)}. Before calibration that score was
 {calibration["metrics"]["raw_score_at_threshold"]:.3f}. The calibration error (the mean distance between score
 and share of right detections, of those from 0.05 on) stands in the table above.
 
