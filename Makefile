@@ -68,10 +68,11 @@ ui: .venv/.stamp ## open MLflow on the runs that training wrote (Ctrl-C ends it)
 	@$(RUN) -m pipeline.tracking ui $(ARGS)
 
 test: .venv/.stamp ## run the tests: [ARGS="-k boxes"]
-	@$(RUN) -m pytest -n $$($(RUN) scripts/workers.py) --dist loadfile --no-loadscope-reorder --durations=12 $(ARGS)
+	@$(RUN) -m pytest -n $$($(RUN) scripts/workers.py) --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart=2 --durations=12 $(ARGS)
 
 slow: .venv/.stamp ## run the slow tests: fuzzing, crashes, real photographs (tens of minutes): [ARGS=]
-	@$(RUN) -m pytest -m slow $(ARGS)
+	@$(RUN) -m pytest -m slow -o faulthandler_timeout=0 $(ARGS)
 
 bench: .venv/.stamp ## measure speed and memory beside deface, 0.45 to 45 megapixels: [MODEL=] [ARGS=]
 	@$(RUN) -m benchmarks.speed $${MODEL:+"detector=$$MODEL"} $(ARGS)
