@@ -229,8 +229,9 @@ def detections(path: Path, places: Sequence[Letterboxed], conversion: Converted)
     ends = np.cumsum(counts)
     for place, end, count in zip(places, ends, counts, strict=True):
         part = slice(end - count, end)
-        kept = conversion.suppression.keep(boxes[part], scores[part])
-        yield place.detections(boxes[part][kept], scores[part][kept])
+        found, sure = boxes[part], scores[part]
+        kept = conversion.suppression.keep(found, sure)
+        yield place.detections(conversion.suppression.vote(found[kept], sure[kept], found, sure), sure[kept])
 
 
 def report(rows: Sequence[Row], peak: roofline.Roofline, pictures: int) -> str:

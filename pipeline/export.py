@@ -21,6 +21,11 @@ from pipeline.detector.task import build_efficientdet
 from pipeline.quiet import wake_tensorflow
 
 UNCALIBRATED = ScoreMap()
+VOTE_IOU, VOTE_SHARE = 0.6, 0.3
+"""See :class:`pipeline.anonymize.detect.suppress.Suppression`. On the validation split of the mask sets AP
+rises by a point and AP75 by three; shares from 0 to 0.5 and overlaps from 0.5 to 0.7 do about the same."""
+VOTERS = 4096
+"""Boxes of a canvas that vote at most, the best."""
 
 
 class DetectionModule(tf.Module):
@@ -101,7 +106,7 @@ class DetectionModule(tf.Module):
             clip_boxes=False,
         )
         return {
-            "detection_boxes": kept.nmsed_boxes,
+            "detection_boxes": vote(kept.nmsed_boxes, kept.nmsed_scores, boxes, scores),
             "detection_scores": self._calibrate(kept.nmsed_scores),
             "detection_raw_scores": kept.nmsed_scores,
             "num_detections": kept.valid_detections,
@@ -151,6 +156,25 @@ def layout(size: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
     outer = tf.stack([tf.reduce_min(sides[tf.cast(sides, tf.float32) >= least[axis]]) for axis in range(2)])
     scale = tf.reduce_min(tf.cast(outer, tf.float32) / wanted)
     return outer, tf.clip_by_value(tf.cast(tf.round(wanted * scale), tf.int32), 1, outer)
+
+
+def vote(kept: tf.Tensor, kept_scores: tf.Tensor, boxes: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """What :meth:`pipeline.anonymize.detect.suppress.Suppression.vote` does.
+
+    Args:
+        kept: ``[B, K, 4]`` after suppression. boxes: ``[B, N, 4]`` before it. scores: of each.
+
+    Returns:
+        ``[B, K, 4]``.
+    """
+    scores, best = tf.math.top_k(scores, tf.minimum(VOTERS, tf.shape(scores)[1]))
+    boxes = tf.gather(boxes, best, batch_dims=1)
+    least = tf.constant(VOTE_SHARE, name="vote_share") * kept_scores[:, :, None]
+    shared = box_ops.bbox_overlap(kept, boxes)
+    votes = (shared > tf.constant(VOTE_IOU, name="vote_iou")) & (scores[:, None] >= least)
+    weights = tf.where(votes, shared * scores[:, None] ** 2, 0.0)
+    total = tf.reduce_sum(weights, axis=2, keepdims=True)
+    return tf.where(total > 0, tf.math.divide_no_nan(weights @ boxes, total), kept)
 
 
 def _heads(network: tf_keras.Model, pictures: tf.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras
 
 from pipeline.anonymize.detect import letterbox
+from pipeline.anonymize.detect.graph import SavedModelFile
 from pipeline.calibration.score_map import ScoreMap
 from pipeline.config.compose import compose
 from pipeline.config.schema import ModelConfig, TrainConfig
@@ -21,7 +22,14 @@ from pipeline.detector.experiment import model_config
 from pipeline.detector.initialize import load_saved_model_weights, resolve_init
 from pipeline.detector.task import build_efficientdet
 from pipeline.errors import UserError
-from pipeline.export import build_for_inference, export_calibrated, export_saved_model, layout
+from pipeline.export import (
+    VOTE_IOU,
+    VOTE_SHARE,
+    build_for_inference,
+    export_calibrated,
+    export_saved_model,
+    layout,
+)
 from pipeline.release import checks
 from pipeline.showcase import pictures
 
@@ -74,8 +82,11 @@ def test_plain_tensorflow_runs_it_by_the_object_detection_apis_convention(
 def test_outputs_equal_the_training_graphs_on_real_pictures(
     released: Path, signatures: Mapping[str, Any], model: ModelConfig
 ) -> None:
-    """The training graph: normalized pictures, Model Garden's anchors and its own suppression."""
-    network = build_efficientdet(model_config(model))
+    """The training graph: normalized pictures, Model Garden's anchors its suppression; then the vote."""
+    config, suppression = model_config(model), SavedModelFile.read(released).suppression()
+    assert suppression is not None
+    config.detection_generator.return_decoded = True
+    network = build_efficientdet(config)
     load_saved_model_weights(network, released)
     faces = 0
     for picture in [
@@ -86,18 +97,19 @@ def test_outputs_equal_the_training_graphs_on_real_pictures(
         canvas = letterbox(picture, model.input_size, oblong=True)[0][None]
         normalized, size = (canvas / 255.0 - MEAN) / DEVIATION, np.array([canvas.shape[1:3]], np.float32)
         expected = network(tf.constant(normalized, tf.float32), image_shape=tf.constant(size), training=False)
+        scores, boxes = expected["detection_scores"].numpy(), expected["detection_boxes"].numpy()
+        every = (expected[name].numpy()[0, :, 0] for name in ("decoded_boxes", "decoded_box_scores"))
+        boxes[0] = suppression.vote(boxes[0], scores[0], *every)
         given = tf.constant(canvas)
         answers = [signatures["serving_default"](input_tensor=given)]
         if canvas.shape[1] == canvas.shape[2]:
             answers.append(signatures["batched"](images=given))
         for actual in answers:
-            np.testing.assert_allclose(
-                actual["detection_raw_scores"], expected["detection_scores"], atol=1e-4
-            )
+            np.testing.assert_allclose(actual["detection_raw_scores"], scores, atol=1e-4)
             pixels = actual["detection_boxes"].numpy() * np.tile(size, 2)
-            found = expected["detection_scores"].numpy() > 0.05
+            found = scores > 0.05
             faces += found.sum()
-            np.testing.assert_allclose(pixels[found], expected["detection_boxes"].numpy()[found], atol=0.05)
+            np.testing.assert_allclose(pixels[found], boxes[found], atol=0.05)
     assert faces >= 6
 
 
@@ -196,3 +208,9 @@ def test_a_start_that_does_not_exist_or_fit_is_refused(
     monkeypatch.chdir(root)
     with pytest.raises(UserError, match=message):
         resolve_init(compose(TrainConfig, "train", ["model=efficientdet_d0", f"model.init={init}"]).model)
+
+
+def test_the_graph_says_how_its_boxes_vote(calibrated: tuple[tf_keras.Model, Path]) -> None:
+    suppression = SavedModelFile.read(calibrated[1]).suppression()
+    assert suppression is not None
+    assert (suppression.vote_iou, suppression.vote_share) == pytest.approx((VOTE_IOU, VOTE_SHARE))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.anonymize.detect import Detections, Picture, letterbox, load_detector
+from pipeline.anonymize.detect.graph import SavedModelFile
 from pipeline.calibration.fit import OPERATING, lower_bound
 from pipeline.calibration.score_map import ScoreMap
 from pipeline.calibration.scored import Scored
@@ -54,13 +55,19 @@ def signatures(offered: Mapping[str, Any], side: int) -> str:
 def parity(
     model: ModelConfig, checkpoint: str, saved_model: Path, score_map: ScoreMap, pictures: Sequence[Picture]
 ) -> tuple[bool, str]:
-    """Whether the exported graph answers as the trained network does with Model Garden's own suppression."""
+    """Whether the exported graph answers as the trained network does with Model Garden's own suppression, and
+    with the voting after it that the file names.
+    """
     import tensorflow as tf
 
     from pipeline.detector.experiment import model_config
     from pipeline.detector.task import build_efficientdet
 
-    network = build_efficientdet(model_config(model))
+    config, suppression = model_config(model), SavedModelFile.read(saved_model).suppression()
+    if suppression is None:
+        return False, "the graph does not say how it suppresses overlapping boxes"
+    config.detection_generator.return_decoded = True
+    network = build_efficientdet(config)
     tf.train.Checkpoint(**network.checkpoint_items).read(checkpoint).expect_partial()
     exported, worst = tf.saved_model.load(str(saved_model)).signatures["serving_default"], np.zeros(3)
     for picture in pictures:  # one by one: a batch of them takes gigabytes
@@ -68,9 +75,11 @@ def parity(
         size = np.array([canvas.shape[1:3]], np.float32)
         normalized = tf.constant((canvas / 255.0 - MEAN) / DEVIATION, tf.float32)
         expected = network(normalized, image_shape=tf.constant(size), training=False)
-        trained = expected["detection_scores"].numpy()
+        trained, boxes = expected["detection_scores"].numpy(), expected["detection_boxes"].numpy()
+        every, scores = (expected[name].numpy()[0, :, 0] for name in ("decoded_boxes", "decoded_box_scores"))
+        boxes[0] = suppression.vote(boxes[0], trained[0], every, scores)
         actual = {name: value.numpy() for name, value in exported(input_tensor=tf.constant(canvas)).items()}
-        moved = actual["detection_boxes"] * np.tile(size, 2) - expected["detection_boxes"].numpy()
+        moved = actual["detection_boxes"] * np.tile(size, 2) - boxes
         gaps = -np.diff(trained, axis=1, prepend=2, append=-1)
         ranked = np.minimum(gaps[:, :-1], gaps[:, 1:]) > SCORES_APART  # the order of the others is luck
         differ = [

@@ -118,6 +118,21 @@ def test_calibrated_scores_are_given_and_raw_ones_decide(tmp_path: Path) -> None
     assert_same(found, load_detector(model, runtime="tensorflow").detect(pictures()), atol=1e-5)
 
 
+def test_boxes_vote_alike(tmp_path: Path, served: OpenVinoDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.export.VOTE_IOU", 0.3)  # the tiny model's boxes lie far apart
+    model = build_tiny(tmp_path / "model", calibrated=True, voting=True)
+    fast = load_detector(model, runtime=FLOAT32, floor=0.3)
+    assert isinstance(fast, OpenVinoDetector) and fast.suppression.vote_iou == pytest.approx(0.3)
+    found = fast.detect(pictures())
+    assert_same(found, load_detector(model, runtime="tensorflow", floor=0.3).detect(pictures()), atol=1e-5)
+    where_they_were = served.detect(pictures())
+    moved = [
+        np.abs(one.boxes.xyxy - other.boxes.xyxy[: len(one)]).max(initial=0)
+        for one, other in zip(found, where_they_were, strict=True)
+    ]
+    assert max(moved) > 1
+
+
 def test_bfloat16_is_near(tiny: Path, served: OpenVinoDetector) -> None:
     fast = load_detector(tiny, runtime=BFLOAT16)
     native = engine.OpenVino().runtimes[0]
@@ -174,16 +189,16 @@ def test_a_failure_does_not_use_up_requests(
 ) -> None:
     before = served.detect(pictures())
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="no number"):
-        patch.setattr(served, "suppression", Broken())
+        patch.setattr(served, "suppression", Broken(0.5, 0.0, 9))
         served.detect(pictures())
     with pytest.raises(ValueError, match="expected uint8"):
         served.detect([np.zeros((4, 4), np.uint8)])
     assert_same(served.detect(pictures()), before, atol=0)
 
 
-class Broken:
+class Broken(Suppression):
     def keep(self, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        return Suppression(0.5, 0.0, 9).keep(boxes, scores * np.nan)
+        return super().keep(boxes, scores * np.nan)
 
 
 def test_the_file_says_how_it_suppresses(built: Path, model: Path) -> None:
@@ -191,6 +206,7 @@ def test_the_file_says_how_it_suppresses(built: Path, model: Path) -> None:
     suppression = file.suppression()
     assert suppression is not None and suppression.most == MOST
     assert (suppression.iou, suppression.floor) == pytest.approx((IOU, FLOOR))
+    assert suppression.vote_iou == 1, "its graph lets no box vote"
     assert set(file.signatures) == {"raw", "batched", "serving_default"}
     assert (file.input_shape("raw"), file.input_shape("batched")) == ([-1, -1, -1, 3], [-1, SIDE, SIDE, 3])
     assert SavedModelFile.read(model).suppression() is None

@@ -45,6 +45,39 @@ def test_it_keeps_what_tensorflow_keeps(case: str, seed: int) -> None:
     assert expected == 0 if case == "none above the floor" else expected > 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_vote_as_in_the_exported_graph(seed: int) -> None:
+    from pipeline.export import VOTE_IOU, VOTE_SHARE, vote
+
+    random = np.random.default_rng(seed)
+    faces, scores = drawn(40, seed)
+    faces = np.sort(faces.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
+    boxes = np.repeat(faces, 30, axis=0) + random.normal(0, 0.01, (1200, 4)).astype(np.float32)
+    scores = np.repeat(scores, 30) * random.random(1200, dtype=np.float32)
+    suppression = Suppression(0.5, 0.01, 300, VOTE_IOU, VOTE_SHARE)
+    kept = suppression.keep(boxes, scores)
+    voted = suppression.vote(boxes[kept], scores[kept], boxes, scores)
+    wanted = vote(*(each[None] for each in (boxes[kept], scores[kept], boxes, scores)))[0]
+    np.testing.assert_allclose(voted, wanted, atol=1e-6)
+    assert (np.abs(voted - boxes[kept]).max(axis=1) > 1e-3).sum() > 20
+
+
+def test_votes_weigh_their_overlap_by_the_square_of_their_score() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 5], [0, 0, 10, 9]], np.float32)
+    scores = np.array([0.8, 0.4, 0.7, 0.2], np.float32)  # the third overlaps, the last scores too little
+    voted = Suppression(0.5, 0, 9, 0.6, 0.3).vote(boxes[:1], scores[:1], boxes, scores)
+    width = (10 * 0.64 + 8 * 0.8 * 0.16) / (0.64 + 0.8 * 0.16)
+    np.testing.assert_allclose(voted, [[0, 0, 10, width]], rtol=1e-6)
+    unmoved = Suppression(0.5, 0, 9).vote(boxes[:1], scores[:1], boxes, scores)
+    np.testing.assert_array_equal(unmoved, boxes[:1])
+
+
+def test_a_box_without_an_area_stays() -> None:
+    boxes = np.array([[0, 0, 0, 1]], np.float32)
+    sure = np.array([0.9], np.float32)
+    np.testing.assert_array_equal(Suppression(0.5, 0, 9, 0.6, 0.3).vote(boxes, sure, boxes, sure), boxes)
+
+
 def test_of_equal_scores_the_first_stays() -> None:
     boxes = np.array([[0, 0, 1, 1]] * 3 + [[2, 2, 3, 3]], np.float32)
     assert Suppression(0.5, 0.01, 9).keep(boxes, np.full(4, 0.5, np.float32)).tolist() == [0, 3]

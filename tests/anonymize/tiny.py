@@ -18,6 +18,7 @@ def build_tiny(
     signatures: Sequence[str] = ("batched", "serving_default", "raw"),
     calibrated: bool = False,
     oblong: bool = True,
+    voting: bool = False,
 ) -> Path:
     """Write it, and its references beside it; this imports TensorFlow.
 
@@ -25,6 +26,7 @@ def build_tiny(
         signatures: which it has.
         calibrated: scores are a function of the network's, which come as ``raw_scores``.
         oblong: the network takes canvases that are no squares.
+        voting: the boxes that are dropped share in where the kept one lies, as in an exported detector.
     """
     import tensorflow as tf
 
@@ -63,8 +65,13 @@ def build_tiny(
         kept = tf.image.combined_non_max_suppression(
             boxes[:, :, None], scores[:, :, None], MOST, MOST, IOU, FLOOR, clip_boxes=False
         )
+        found = kept.nmsed_boxes
+        if voting:
+            from pipeline.export import vote
+
+            found = vote(found, kept.nmsed_scores, boxes, scores)
         return {
-            "detection_boxes": kept.nmsed_boxes,
+            "detection_boxes": found,
             "detection_scores": score(kept.nmsed_scores),
             "num_detections": kept.valid_detections,
         }

@@ -141,22 +141,22 @@ def reference(model: Path, digest: str, size: Size, kept: Path) -> Reference:
     return found
 
 
-def difference(found: Raw, kept: NDArray[np.intp], wanted: Reference, allowed: Tolerance) -> str:
+def difference(found: Raw, boxes: Floats, scores: Floats, wanted: Reference, allowed: Tolerance) -> str:
     """How the outputs for :func:`built_in_canvas` differ by more than allowed; empty when they do not.
 
     Args:
-        found: every anchor. kept: which stay after suppression.
+        found: every anchor. boxes, scores: ``[N, 4]`` and ``[N]``, what stays after suppression.
     """
-    scores = np.abs(found.ranks[wanted.anchors] - wanted.anchor_ranks).max(initial=0)
-    if not scores <= allowed.score:
-        return f"scores of anchors differ by {scores:.4f}, allowed: {allowed.score:g}"
+    apart = np.abs(found.ranks[wanted.anchors] - wanted.anchor_ranks).max(initial=0)
+    if not apart <= allowed.score:
+        return f"scores of anchors differ by {apart:.4f}, allowed: {allowed.score:g}"
     pairs = zip(found.boxes[wanted.anchors], wanted.anchor_boxes, strict=True)
     worst = min((float(overlaps(one, other[None])[0]) for one, other in pairs), default=1.0)
     if not worst >= allowed.iou:
         return f"boxes of anchors overlap by {worst:.3f}, allowed: {allowed.iou:g}"
-    here, there = (found.boxes[kept], found.scores[kept]), (wanted.boxes, wanted.scores)
-    for (boxes, sure), (others, _) in ((here, there), (there, here)):
-        for box, score in zip(boxes, sure, strict=True):
+    here, there = (boxes, scores), (wanted.boxes, wanted.scores)
+    for (ours, sure), (others, _) in ((here, there), (there, here)):
+        for box, score in zip(ours, sure, strict=True):
             if score >= MATTERS and not overlaps(box, others).max(initial=0) >= SAME:
                 return f"a detection of score {score:.2f} is not among the other's"
     return ""

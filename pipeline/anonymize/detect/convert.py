@@ -14,7 +14,7 @@ from pipeline.anonymize.detect.suppress import Suppression
 SIGNATURE, SQUARES = "raw", "batched"
 NEEDED = {"boxes", "scores"}
 """Of what it gives; scores that suppression compares instead may come as ``raw_scores``."""
-FORM = 3
+FORM = 4
 """Of what is kept: a newer one is converted anew."""
 
 

@@ -168,7 +168,8 @@ def _differs(compiled: Any, converted: Converted, model: Path, digest: str, runt
         wanted = reference(model, digest, size, converted.folder)
         found = every_anchor(compiled.create_infer_request(), built_in_canvas(size))
         kept = converted.suppression.keep(found.boxes, found.ranks)
-        return difference(found, kept, wanted, TOLERANCES[runtime])
+        boxes = converted.suppression.vote(found.boxes[kept], found.ranks[kept], found.boxes, found.ranks)
+        return difference(found, boxes, found.scores[kept], wanted, TOLERANCES[runtime])
     except (OSError, RuntimeError, ValueError) as error:
         message = f"{runtime} cannot be compared with TensorFlow ({first_line(error)})"
         raise Unusable(message) from error

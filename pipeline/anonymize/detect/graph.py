@@ -40,6 +40,8 @@ FIELDS = {
     "Constant": {"content": (4, "bytes"), "floats": (5, "float*"), "ints": (7, "int32*")},
 }
 SUPPRESSION = "CombinedNonMaxSuppression"
+VOTING = ("vote_iou", "vote_share")
+"""Constants by which a graph that lets boxes vote says how; see :class:`Suppression`."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,16 @@ class SavedModelFile:
 
 def _suppressions(nodes: Any) -> set[Suppression]:
     by_name = {node.name: node for node in nodes}
+    votes = [node for name in VOTING for node in nodes if node.name.rpartition("/")[2] == name]
     found = set()
     for node in nodes:
         if node.op == SUPPRESSION:
-            values = [_constant(by_name.get(name.partition(":")[0])) for name in node.inputs[2:6]]
+            inputs = [by_name.get(name.partition(":")[0]) for name in node.inputs[2:6]]
+            values = [_constant(each) for each in [*inputs, *votes]]
             if None in values:
                 return set()
-            per_class, most, iou, floor = (each for each in values if each is not None)
-            found.add(Suppression(iou, floor, int(min(per_class, most))))
+            per_class, most, iou, floor, *voting = (each for each in values if each is not None)
+            found.add(Suppression(iou, floor, int(min(per_class, most)), *voting))
     return found
 
 

@@ -108,13 +108,16 @@ class OpenVinoDetector:
             now.request.wait()
         raw = _outputs(now.request)
         # what is dropped in the end suppresses nothing that stays (scores rise with ranks), and is nearly all
-        shown = np.flatnonzero(~(raw.scores < self.floor))
-        boxes, scores, ranks = raw.boxes[shown], raw.scores[shown], raw.ranks[shown]
+        least = raw.ranks[~(raw.scores < self.floor)].min(initial=np.inf)
+        near = np.flatnonzero(~(raw.ranks < self.suppression.vote_share * least))
+        boxes, scores, ranks = raw.boxes[near], raw.scores[near], raw.ranks[near]
         running.popleft()
         now.idle.put(now.request)
         with timings.stage("suppress"):
-            kept = self.suppression.keep(boxes, ranks)
-            return now.place.detections(boxes[kept], scores[kept])
+            shown = np.flatnonzero(~(scores < self.floor))
+            kept = shown[self.suppression.keep(boxes[shown], ranks[shown])]
+            voted = self.suppression.vote(boxes[kept], ranks[kept], boxes, ranks)
+            return now.place.detections(voted, scores[kept])
 
 
 @dataclass(frozen=True)
