@@ -91,8 +91,8 @@ at the top left on the colour 124, 116, 104; its boxes are fractions of that squ
 of any size, sides multiples of 128 and at most {side}, as `serving_default` makes them inside: the longer
 side is {side}, the other as short as the picture allows, {canvas_sides(side)[0]} at least. It gives every
 anchor's box and scores, before non-maximum suppression (overlap {model.nms_iou:g}, at
-most {model.max_detections} faces) and the vote of boxes after it. All three also give the network's own scores, before calibration:
-`detection_raw_scores`, and `raw_scores` of `raw`.
+most {model.max_detections} faces) and the vote of boxes after it. All three also give the network's own
+scores, before calibration: `detection_raw_scores`, and `raw_scores` of `raw`.
 """
 
 

@@ -31,11 +31,16 @@ def keep_config(config: TrainConfig, version: DatasetVersion, folder: Path) -> N
     theirs = json.loads(kept.read_text()) if kept.is_file() else mine
     if different := sorted(name for name in mine if theirs.get(name, _default(name)) != mine[name]):
         raise UserError(
-            f"run: {folder.name} exists with other values of {', '.join(different)}; allowed: a new name, "
-            f"or the settings in {folder / 'config.yaml'} (but for trainer.steps)"
+            f"run: {folder.name} exists with other values of {', '.join(map(_spoken, different))}; "
+            f"allowed: a new name, or the settings in {folder / 'config.yaml'} (but for trainer.steps)"
         )
     kept.write_text(json.dumps(mine, indent=1))
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+
+
+def _spoken(name: str) -> str:
+    """The setting of the start says nothing when another detector lies where the run's start lay."""
+    return f"{name} (what the start holds, not only where it lies)" if name == "model.init" else name
 
 
 def _default(name: str) -> Any:

@@ -44,6 +44,15 @@ def test_a_start_is_known_by_its_content(tmp_path: Path) -> None:
     assert run_name(config(f"model.init={weights}"), VERSION) != before
 
 
+def test_another_start_in_the_same_place_is_told_from_another_place(tmp_path: Path) -> None:
+    weights = tmp_path / "backbone.h5"
+    weights.write_bytes(b"one")
+    keep_config(config("run=mine", f"model.init={weights}"), VERSION, tmp_path / "mine")
+    weights.write_bytes(b"two")
+    with pytest.raises(UserError, match=r"other values of model\.init \(what the start holds"):
+        keep_config(config("run=mine", f"model.init={weights}"), VERSION, tmp_path / "mine")
+
+
 def test_a_named_run_goes_on_with_more_steps_and_with_nothing_else(tmp_path: Path) -> None:
     keep_config(config("run=mine"), VERSION, tmp_path / "mine")
     keep_config(config("run=mine", "trainer.steps=9999"), VERSION, tmp_path / "mine")
