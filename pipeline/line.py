@@ -120,9 +120,12 @@ def _release(
 
 
 def _export(config: TrainConfig, training: TrainingResult, saved_model: Path) -> None:
-    from pipeline.export import export_checkpoint
+    from pipeline.export import VOTING, export_checkpoint
 
-    made, wanted = saved_model.parent / EXPORTED, json.dumps([training.checkpoint, plain(config.model)])
+    made, wanted = (
+        saved_model.parent / EXPORTED,
+        json.dumps([training.checkpoint, plain(config.model), VOTING]),
+    )
     if made.is_file() and made.read_text() == wanted and saved_model.is_dir():
         return
     log.info("exporting step %d to %s", training.best_step, saved_model)
@@ -138,7 +141,8 @@ def _calibrate(config: TrainConfig, version: DatasetVersion, saved_model: Path, 
 
     folder = saved_model.parent
     done, evaluation = folder / CALIBRATED, config.evaluation
-    settings = [plain(config.calibration), version.fingerprint, evaluation.iou, evaluation.consensus]
+    settings = [plain(config.calibration), version.fingerprint, evaluation.iou]
+    settings += [evaluation.consensus != "as_labelled"]
     settings += [evaluation.tiles, evaluation.min_face]
     if done.is_file() and json.loads(done.read_text()) == [model_digest(saved_model), *settings]:
         log.info("%s is calibrated", saved_model)

@@ -56,20 +56,33 @@ def test_boxes_vote_as_in_the_exported_graph(seed: int) -> None:
     scores = np.repeat(scores, 30) * random.random(1200, dtype=np.float32)
     suppression = Suppression(0.5, 0.01, 300, VOTE_IOU, VOTE_SHARE)
     kept = suppression.keep(boxes, scores)
-    voted = suppression.vote(boxes[kept], scores[kept], boxes, scores)
-    wanted = vote(*(each[None] for each in (boxes[kept], scores[kept], boxes, scores)))[0]
-    np.testing.assert_allclose(voted, wanted, atol=1e-6)
+    padded = np.pad(boxes[kept], [(0, 3), (0, 0)]), np.pad(scores[kept], (0, 3))
+    boxes[scores < 0.01] = np.nan  # whatever a box without a vote is
+    voted = suppression.vote(padded[0][:-3], padded[1][:-3], boxes, scores)
+    wanted = vote(*(each[None] for each in (*padded, boxes, scores)))[0]
+    np.testing.assert_allclose(voted, wanted[:-3], atol=1e-6)
+    np.testing.assert_array_equal(wanted[-3:], 0)
     assert (np.abs(voted - boxes[kept]).max(axis=1) > 1e-3).sum() > 20
 
 
 def test_votes_weigh_their_overlap_by_the_square_of_their_score() -> None:
-    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 5], [0, 0, 10, 9]], np.float32)
+    boxes = np.array(
+        [[0.1, 0, 0.9, 0.9], [0.1, 0, 0.9, 0.72], [0.1, 0, 0.9, 0.45], [0.1, 0, 0.9, 0.8]], np.float32
+    )
     scores = np.array([0.8, 0.4, 0.7, 0.2], np.float32)  # the third overlaps, the last scores too little
     voted = Suppression(0.5, 0, 9, 0.6, 0.3).vote(boxes[:1], scores[:1], boxes, scores)
-    width = (10 * 0.64 + 8 * 0.8 * 0.16) / (0.64 + 0.8 * 0.16)
-    np.testing.assert_allclose(voted, [[0, 0, 10, width]], rtol=1e-6)
+    width = (0.9 * 0.64 + 0.72 * 0.8 * 0.16) / (0.64 + 0.8 * 0.16)
+    np.testing.assert_allclose(voted, [[0.1, 0, 0.9, width]], rtol=1e-5)
     unmoved = Suppression(0.5, 0, 9).vote(boxes[:1], scores[:1], boxes, scores)
     np.testing.assert_array_equal(unmoved, boxes[:1])
+
+
+def test_what_scores_more_is_anothers_and_edges_stay() -> None:
+    boxes = np.array([[0, 0.2, 1, 0.6], [0.1, 0.2, 0.9, 0.5], [0.1, 0.2, 0.9, 0.55]], np.float32)
+    scores = np.array([0.5, 0.4, 0.9], np.float32)
+    voted = Suppression(0.5, 0, 9, 0.55, 0.3).vote(boxes[:1], scores[:1], boxes, scores)
+    right = (0.6 * 0.25 + 0.5 * 0.6 * 0.16) / (0.25 + 0.6 * 0.16)
+    np.testing.assert_allclose(voted, [[0, 0.2, 1, right]], rtol=1e-5)
 
 
 def test_a_box_without_an_area_stays() -> None:

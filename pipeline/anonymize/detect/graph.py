@@ -105,6 +105,8 @@ class SavedModelFile:
 def _suppressions(nodes: Any) -> set[Suppression]:
     by_name = {node.name: node for node in nodes}
     votes = [node for name in VOTING for node in nodes if node.name.rpartition("/")[2] == name]
+    if len(votes) not in (0, len(VOTING)):
+        return set()
     found = set()
     for node in nodes:
         if node.op == SUPPRESSION:

@@ -23,7 +23,8 @@ class Suppression:
         iou: a box that overlaps a better one by more is dropped.
         floor: scores must be above. most: boxes that are kept at most.
         vote_iou, vote_share: a kept box lies where those boxes lie, on average, that overlap it by more than
-            this and score at least this share of its score. By default it stays as it is.
+            this and score between this share of its score and its score: what scores more is another's. By
+            default it stays as it is.
     """
 
     iou: float
@@ -59,18 +60,23 @@ class Suppression:
     def vote(self, kept: Floats, kept_scores: Floats, boxes: Floats, scores: Floats) -> Floats:
         """Where the kept boxes lie: float32 ``[K, 4]``. A vote weighs its overlap by its score squared.
 
+        A side at the edge of the canvas stays there: whoever merges tiles knows a cut face by it.
+
         Args:
-            kept: ``[K, 4]``, and their scores ``[K]``. boxes, scores: see :meth:`keep`; corners in order.
+            kept: ``[K, 4]`` in fractions of the canvas, and their scores ``[K]``. boxes, scores: see
+                :meth:`keep`; in fractions, and with corners in order.
         """
         voted = kept.copy()
         if self.vote_iou >= 1:
             return voted
         for index, (box, score) in enumerate(zip(kept, kept_scores, strict=True)):
             shared = overlaps(box, boxes)
-            votes = (shared > np.float32(self.vote_iou)) & (scores >= np.float32(self.vote_share) * score)
+            near = (scores >= np.float32(self.vote_share) * score) & (scores <= score)
+            votes = near & (shared > np.float32(self.vote_iou))
             weights = shared[votes] * scores[votes] ** 2
             if (total := weights.sum()) > 0:  # a box without an area overlaps nothing
-                voted[index] = weights @ boxes[votes] / total
+                inside = (box > 0) & (box < 1)
+                voted[index, inside] = (weights @ boxes[votes] / total)[inside]
         return voted
 
 
