@@ -15,13 +15,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-FLOOR = 0.01
-Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+FLOOR = 0.003
+"""Of the network's own scores: what scores less neither stays after suppression nor has a vote in it."""
+Outputs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Boxes, scores, and the network's own scores, of every anchor of every square."""
+Run = Callable[[np.ndarray], Outputs]
+
+
+def outputs(given: Mapping[str, np.ndarray]) -> Outputs:
+    """By name; a network without calibration has one kind of scores."""
+    return given["boxes"], given["scores"], given.get("raw_scores", given["scores"])
 
 
 def tensorflow(model: str, option: str) -> Run:
@@ -34,10 +42,10 @@ def tensorflow(model: str, option: str) -> Run:
     raw = loaded.signatures["raw"]
     call = tf.function(lambda images: raw(images=images), jit_compile=True) if option == "xla" else None
 
-    def run(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(squares: np.ndarray) -> Outputs:
         images = tf.constant(squares)
         found = call(images) if call else raw(images=images)
-        return found["boxes"].numpy(), found["scores"].numpy()
+        return outputs({name: each.numpy() for name, each in found.items()})
 
     run.alive = loaded  # type: ignore[attr-defined]
     return run
@@ -62,22 +70,25 @@ def openvino(model: str, option: str) -> Run:
     def queue_of(shape: tuple[int, ...]) -> Any:
         return ov.AsyncInferQueue(taking(shape))
 
-    def at_once(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def at_once(squares: np.ndarray) -> Outputs:
         found = taking(squares.shape)(squares, share_inputs=True)
-        return np.array(found["boxes"]), np.array(found["scores"])
+        given = {name: np.array(each) for port, each in found.items() for name in port.names}
+        return outputs(given)
 
-    def side_by_side(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def side_by_side(squares: np.ndarray) -> Outputs:
         found: list[Any] = [None] * len(squares)
         queue = queue_of((1, *squares.shape[1:]))
 
         def keep(request: Any, index: int) -> None:
-            found[index] = [request.get_tensor(name).data[0].copy() for name in ("boxes", "scores")]
+            names = [name for output in request.model_outputs for name in output.names]
+            found[index] = outputs({name: request.get_tensor(name).data[0].copy() for name in names})
 
         queue.set_callback(keep)
         for index, square in enumerate(squares):
             queue.start_async({0: square[None]}, index)
         queue.wait_all()
-        return np.stack([each[0] for each in found]), np.stack([each[1] for each in found])
+        boxes, scores, ranks = (np.stack(each) for each in zip(*found, strict=True))
+        return boxes, scores, ranks
 
     return side_by_side if streams else at_once
 
@@ -92,9 +103,9 @@ def onnxruntime(model: str, option: str) -> Run:
     names = [output.name for output in session.get_outputs()]
     (taken,) = session.get_inputs()
 
-    def run(squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(squares: np.ndarray) -> Outputs:
         found = dict(zip(names, session.run(names, {taken.name: squares}), strict=True))
-        return found["boxes"], found["scores"]
+        return outputs(found)
 
     return run
 
@@ -116,18 +127,14 @@ def timed(run: Run, squares: np.ndarray, batch: int, times: int) -> list[float]:
 
 def save(run: Run, squares: np.ndarray, path: str) -> int:
     """Run one square after the other, and write what scores above the floor."""
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
+    kept: list[Outputs] = []
     for square in squares:
-        boxes, scores = (each[0] for each in run(square[None]))
-        kept.append((boxes[scores > FLOOR], scores[scores > FLOOR]))
-    counts = [len(scores) for _, scores in kept]
-    np.savez(
-        path,
-        boxes=np.concatenate([boxes for boxes, _ in kept]),
-        scores=np.concatenate([scores for _, scores in kept]),
-        counts=counts,
-    )
-    return len(counts)
+        boxes, scores, ranks = (each[0] for each in run(square[None]))
+        near = ranks > FLOOR
+        kept.append((boxes[near], scores[near], ranks[near]))
+    boxes, scores, ranks = (np.concatenate(each) for each in zip(*kept, strict=True))
+    np.savez(path, boxes=boxes, scores=scores, ranks=ranks, counts=[len(each) for each, _, _ in kept])
+    return len(kept)
 
 
 def main(kind: str, model: str, option: str) -> None:

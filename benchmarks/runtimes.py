@@ -225,13 +225,14 @@ def time_in_turn(running: Sequence[Child], rows: Sequence[Row], squares: Path, r
 def detections(path: Path, places: Sequence[Letterboxed], conversion: Converted) -> Iterator[Detections]:
     """What a child saved, after suppression, in pixels of the pictures."""
     with np.load(path) as file:
-        boxes, scores, counts = file["boxes"], file["scores"], file["counts"]
+        boxes, scores, ranks, counts = (file[name] for name in ("boxes", "scores", "ranks", "counts"))
     ends = np.cumsum(counts)
     for place, end, count in zip(places, ends, counts, strict=True):
         part = slice(end - count, end)
-        found, sure = boxes[part], scores[part]
-        kept = conversion.suppression.keep(found, sure)
-        yield place.detections(conversion.suppression.vote(found[kept], sure[kept], found, sure), sure[kept])
+        found, rank = boxes[part], ranks[part]
+        kept = conversion.suppression.keep(found, rank)
+        voted = conversion.suppression.vote(found[kept], rank[kept], found, rank)
+        yield place.detections(voted, scores[part][kept])
 
 
 def report(rows: Sequence[Row], peak: roofline.Roofline, pictures: int) -> str:

@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.vision.ops import anchor, box_ops, preprocess_ops
 
 from pipeline.anonymize.detect.canvas import PADDING, SLACK, canvas_sides
+from pipeline.anonymize.detect.graph import SavedModelFile
 from pipeline.calibration.score_map import ScoreMap
 from pipeline.config.schema import ModelConfig
 from pipeline.data.coco import FACE_ID
@@ -180,6 +182,12 @@ def vote(kept: tf.Tensor, kept_scores: tf.Tensor, boxes: tf.Tensor, scores: tf.T
     total = tf.reduce_sum(weights, axis=2, keepdims=True)
     mean = tf.math.divide_no_nan(tf.stack([tf.reduce_sum(each, axis=2) for each in places], axis=2), total)
     return tf.where((total > 0) & (kept > 0) & (kept < 1), mean, kept)
+
+
+def votes(saved_model: Path) -> bool:
+    """Whether the boxes of a SavedModel vote as those of a new one do."""
+    says = SavedModelFile.read(saved_model).suppression()
+    return says is not None and bool(np.allclose([says.vote_iou, says.vote_share], VOTING))
 
 
 def _heads(network: tf_keras.Model, pictures: tf.Tensor) -> tuple[dict[str, Any], dict[str, Any]]:

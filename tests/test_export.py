@@ -29,9 +29,11 @@ from pipeline.export import (
     export_calibrated,
     export_saved_model,
     layout,
+    votes,
 )
 from pipeline.release import checks
 from pipeline.showcase import pictures
+from tests.anonymize.tiny import build_tiny
 
 MAP = ScoreMap((0.0, 0.005, 0.012, 0.03, 1.0), (0.0, 0.01, 0.3, 0.8, 1.0))
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's
@@ -82,7 +84,7 @@ def test_plain_tensorflow_runs_it_by_the_object_detection_apis_convention(
 def test_outputs_equal_the_training_graphs_on_real_pictures(
     released: Path, signatures: Mapping[str, Any], model: ModelConfig
 ) -> None:
-    """The training graph: normalized pictures, Model Garden's anchors its suppression; then the vote."""
+    """The training graph: normalized pictures, Model Garden's anchors and suppression; then the vote."""
     config, suppression = model_config(model), SavedModelFile.read(released).suppression()
     assert suppression is not None
     config.detection_generator.return_decoded = True
@@ -214,3 +216,8 @@ def test_the_graph_says_how_its_boxes_vote(calibrated: tuple[tf_keras.Model, Pat
     suppression = SavedModelFile.read(calibrated[1]).suppression()
     assert suppression is not None
     assert (suppression.vote_iou, suppression.vote_share) == pytest.approx((VOTE_IOU, VOTE_SHARE))
+    assert votes(calibrated[1])
+
+
+def test_a_graph_from_before_boxes_voted_is_known(tmp_path: Path) -> None:
+    assert not votes(build_tiny(tmp_path / "model", signatures=["batched"]))

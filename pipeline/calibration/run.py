@@ -78,8 +78,12 @@ def calibrate(
         folder: where to write the calibrated SavedModel; default: in the place of the given one.
         plot: where to draw how reliable scores are, before and after.
     """
-    from pipeline.export import export_calibrated
+    from pipeline.export import export_calibrated, votes
 
+    target = folder or saved_model
+    if not votes(saved_model):  # from before boxes did: what is calibrated must be what is written
+        export_calibrated(model, saved_model, target, ScoreMap())
+        saved_model = target
     pictures = calibration_pictures(coco_jsons, evaluation)
     detector = tiled(raw_detector(saved_model, evaluation.runtime), evaluation.tiles, evaluation.min_face)
     predictions = predict(detector, pictures, progress)
@@ -87,12 +91,9 @@ def calibrate(
     found = assess(scored, config)
     if found.reason:
         log.warning("NOT CALIBRATED: %s. Scores stay as the network gives them", found.reason)
-    target = folder or saved_model
     added = sum(int(each.added.sum()) for each in pictures if each.added is not None)
     export_calibrated(model, saved_model, target, found.score_map)
-    (target / CALIBRATION).write_text(
-        json.dumps(document(found, config, scored) | {"consensus_faces": added}, indent=1) + "\n"
-    )
+    (target / CALIBRATION).write_text(json.dumps(document(found, config, scored, added), indent=1) + "\n")
     if plot:
         _draw(found, scored, plot)
     return found
@@ -139,8 +140,14 @@ def assess(scored: Scored, config: CalibrationConfig) -> Calibration:
     )
 
 
-def document(found: Calibration, config: CalibrationConfig, scored: Scored) -> dict[str, Any]:
-    """What :data:`CALIBRATION` holds, but for how many faces were ignored that only a consensus names."""
+def document(
+    found: Calibration, config: CalibrationConfig, scored: Scored, consensus_faces: int = 0
+) -> dict[str, Any]:
+    """What :data:`CALIBRATION` holds.
+
+    Args:
+        consensus_faces: that only a consensus names, and that were ignored.
+    """
     right, of = found.precision.hits, found.precision.of
     return {
         "raw": [round(each, 6) for each in found.score_map.raw],
@@ -148,6 +155,7 @@ def document(found: Calibration, config: CalibrationConfig, scored: Scored) -> d
         "reason": found.reason,
         "settings": dataclasses.asdict(config),
         "pictures": scored.pictures,
+        "consensus_faces": consensus_faces,
         "faces": scored.faces,
         "precision": dataclasses.asdict(found.precision),
         "precision_lower_bound": exact_lower_bound(right, of, config.confidence),

@@ -37,7 +37,8 @@ class Evaluation:
         missed: the faces that the threshold leaves out, largest first.
         settings: what the figures depend on: thresholds, redaction, model.
         ignoring: the same with the faces ignored that no source labelled but a consensus names; its
-            averages, precision and needless pixels are in ``metrics`` too, as ``consensus_ignored/…``.
+            averages, precision, needless pixels and calibration error are in ``metrics`` too, as
+            ``consensus_ignored/…``.
         reliability: of the detections that the tool keeps, by the metric that holds their error:
             ``calibration_error``, and ``calibration_error_raw`` for the scores before calibration.
         intervals: of the metrics that are no plain shares, over resamples of the pictures.

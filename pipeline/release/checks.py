@@ -62,12 +62,12 @@ def parity(
 
     from pipeline.detector.experiment import model_config
     from pipeline.detector.task import build_efficientdet
-    from pipeline.export import VOTING
+    from pipeline.export import votes
 
     config, suppression = model_config(model), SavedModelFile.read(saved_model).suppression()
     if suppression is None:
         return False, "the graph does not say how it suppresses overlapping boxes"
-    if not np.allclose([suppression.vote_iou, suppression.vote_share], VOTING):
+    if not votes(saved_model):
         return False, "the graph's boxes do not vote as they should"
     config.detection_generator.return_decoded = True
     network = build_efficientdet(config)

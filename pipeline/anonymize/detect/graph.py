@@ -105,7 +105,7 @@ class SavedModelFile:
 def _suppressions(nodes: Any) -> set[Suppression]:
     by_name = {node.name: node for node in nodes}
     votes = [node for name in VOTING for node in nodes if node.name.rpartition("/")[2] == name]
-    if len(votes) not in (0, len(VOTING)):
+    if votes and [node.name.rpartition("/")[2] for node in votes] != list(VOTING):
         return set()
     found = set()
     for node in nodes:

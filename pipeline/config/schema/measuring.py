@@ -25,7 +25,8 @@ class EvaluationConfig:
     consensus: str = value(
         "both",
         "faces that no source labelled but a consensus names: their detections are false alarms "
-        "(as_labelled), count for nothing (ignored), or both figures",
+        "(as_labelled), count for nothing (ignored), or both figures; but for as_labelled, calibration "
+        "ignores them",
         choices=("both", "as_labelled", "ignored"),
     )
     runtime: str = value(
