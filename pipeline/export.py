@@ -14,6 +14,7 @@ from official.vision.ops import anchor, box_ops, preprocess_ops
 
 from pipeline.anonymize.detect.canvas import PADDING, SLACK, canvas_sides
 from pipeline.anonymize.detect.graph import SavedModelFile
+from pipeline.anonymize.detect.suppress import VOTERS
 from pipeline.calibration.score_map import ScoreMap
 from pipeline.config.schema import ModelConfig
 from pipeline.data.coco import FACE_ID
@@ -27,8 +28,6 @@ VOTE_IOU, VOTE_SHARE = 0.6, 0.3
 """See :class:`pipeline.anonymize.detect.suppress.Suppression`. On the validation split of the mask sets AP
 rises by a point and AP75 by three; shares from 0 to 0.5 and overlaps from 0.5 to 0.7 do about the same."""
 VOTING = [VOTE_IOU, VOTE_SHARE]
-VOTERS = 4096
-"""Boxes of a canvas that vote at most, the best."""
 
 
 class DetectionModule(tf.Module):

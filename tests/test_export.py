@@ -100,15 +100,16 @@ def test_outputs_equal_the_training_graphs_on_real_pictures(
         normalized, size = (canvas / 255.0 - MEAN) / DEVIATION, np.array([canvas.shape[1:3]], np.float32)
         expected = network(tf.constant(normalized, tf.float32), image_shape=tf.constant(size), training=False)
         scores, boxes = expected["detection_scores"].numpy(), expected["detection_boxes"].numpy()
-        every = (expected[name].numpy()[0, :, 0] for name in ("decoded_boxes", "decoded_box_scores"))
-        boxes[0] = suppression.vote(boxes[0], scores[0], *every)
+        every, sure = (expected[name].numpy()[0, :, 0] for name in ("decoded_boxes", "decoded_box_scores"))
+        corners = np.tile(size, 2)
+        boxes[0] = corners * suppression.vote(boxes[0] / corners, scores[0], every / corners, sure)
         given = tf.constant(canvas)
         answers = [signatures["serving_default"](input_tensor=given)]
         if canvas.shape[1] == canvas.shape[2]:
             answers.append(signatures["batched"](images=given))
         for actual in answers:
             np.testing.assert_allclose(actual["detection_raw_scores"], scores, atol=1e-4)
-            pixels = actual["detection_boxes"].numpy() * np.tile(size, 2)
+            pixels = actual["detection_boxes"].numpy() * corners
             found = scores > 0.05
             faces += found.sum()
             np.testing.assert_allclose(pixels[found], boxes[found], atol=0.05)

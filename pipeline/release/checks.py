@@ -76,13 +76,14 @@ def parity(
     for picture in pictures:  # one by one: a batch of them takes gigabytes
         canvas = letterbox(picture, model.input_size, oblong=True)[0][None]  # which is left as it is
         size = np.array([canvas.shape[1:3]], np.float32)
+        corners = np.tile(size, 2)
         normalized = tf.constant((canvas / 255.0 - MEAN) / DEVIATION, tf.float32)
         expected = network(normalized, image_shape=tf.constant(size), training=False)
         trained, boxes = expected["detection_scores"].numpy(), expected["detection_boxes"].numpy()
         every, scores = (expected[name].numpy()[0, :, 0] for name in ("decoded_boxes", "decoded_box_scores"))
-        boxes[0] = suppression.vote(boxes[0], trained[0], every, scores)
+        boxes[0] = corners * suppression.vote(boxes[0] / corners, trained[0], every / corners, scores)
         actual = {name: value.numpy() for name, value in exported(input_tensor=tf.constant(canvas)).items()}
-        moved = actual["detection_boxes"] * np.tile(size, 2) - boxes
+        moved = actual["detection_boxes"] * corners - boxes
         gaps = -np.diff(trained, axis=1, prepend=2, append=-1)
         ranked = np.minimum(gaps[:, :-1], gaps[:, 1:]) > SCORES_APART  # the order of the others is luck
         differ = [

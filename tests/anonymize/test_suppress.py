@@ -45,10 +45,12 @@ def test_it_keeps_what_tensorflow_keeps(case: str, seed: int) -> None:
     assert expected == 0 if case == "none above the floor" else expected > 1
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_boxes_vote_as_in_the_exported_graph(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "voters"), [(0, 4096), (1, 4096), (2, 300)])
+def test_boxes_vote_as_in_the_exported_graph(seed: int, voters: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.export import VOTE_IOU, VOTE_SHARE, vote
 
+    for module in ("pipeline.export", "pipeline.anonymize.detect.suppress"):
+        monkeypatch.setattr(f"{module}.VOTERS", voters)
     random = np.random.default_rng(seed)
     faces, scores = drawn(40, seed)
     faces = np.sort(faces.reshape(-1, 2, 2), axis=1).reshape(-1, 4)
