@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import cv2
@@ -44,8 +44,8 @@ def redact(
     white = white_of(pixels)
     colour = in_channels(config.colour, planes.shape[2], white) if colour is None else colour
     for region in sorted(found, key=lambda each: each.cell):
-        fill = METHODS[config.method](planes[region.window].astype(np.float32), region, white, colour)
-        _paint(painted[region.window], fill, region.mask(config.shape))
+        strips = METHODS[config.method](planes[region.window], region, white, colour)
+        _paint(painted[region.window], strips, region.mask(config.shape))
     if config.feather > 0:
         _soften(planes, painted, found, config)
     return result
@@ -59,19 +59,27 @@ def coverage(found: Sequence[Region], shape: Shape, size: tuple[int, int]) -> ND
     return mask
 
 
-def _paint(target: NDArray[Scalar], fill: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    values = _as_type(fill, target)
-    if mask.all():
-        target[:] = values
-    else:
-        np.copyto(target, values, where=mask[:, :, None])
+def _paint(target: NDArray[Scalar], strips: Iterable[NDArray[np.float32]], mask: NDArray[np.bool_]) -> None:
+    top = 0
+    for strip in strips:
+        rows = slice(top, top + len(strip))
+        values, where = _as_type(strip, target), mask[rows]
+        if where.all():
+            target[rows] = values
+        else:
+            np.copyto(target[rows], values, where=where[:, :, None])
+        top = rows.stop
 
 
 def _as_type(values: NDArray[np.float32], like: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Samples of ``like``'s type, rounded and clipped; ``values`` are none below zero."""
     if like.dtype == np.bool_:
         return (values >= 0.5).astype(like.dtype)
     if np.issubdtype(like.dtype, np.floating):
         return values.astype(like.dtype)
+    if like.dtype == np.uint8:
+        flat = cv2.convertScaleAbs(values.reshape(len(values), -1))  # the same in one pass
+        return np.asarray(flat, like.dtype).reshape(values.shape)
     limits = np.iinfo(like.dtype.name)
     rounded = np.rint(values)
     return np.clip(rounded, limits.min, limits.max, out=rounded).astype(like.dtype)

@@ -10,11 +10,14 @@ Every method returns new pixels for a region's box. None lets the face's own det
 That is why ``blur`` is no Gaussian: a Gaussian is a linear filter that keeps one number a pixel, and where
 the kernel is known it can be divided out again (Wiener, Richardson-Lucy) up to rounding. Here the
 detail is gone before anything is smoothed, and smoothing a few numbers adds none.
+
+A face may be most of a large picture, so what replaces it is made a strip of rows at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,43 +27,46 @@ from pipeline.anonymize.redact.region import Region
 from pipeline.config.schema import Method
 
 Values = NDArray[np.float32]
+Samples = NDArray[Any]
 LEVELS = 32
 """Values that a cell's mean may take: 5 bits a channel."""
+STRIP = 64
+"""Rows made at once: they stay in the processor's cache until they are in the picture."""
 
-Fill = Callable[[Values, Region, float, Sequence[float]], Values]
-"""``(pixels [h, w, C], region, white, colour [C]) -> [h, w, C]``, values from 0 to ``white``."""
+Fill = Callable[[Samples, Region, float, Sequence[float]], Iterator[Values]]
+"""``(pixels [h, w, C], region, white, colour [C])`` to strips ``[rows, w, C]`` from the top down, together of
+the pixels' shape; values from 0 to ``white``."""
 
 
-def pixelate(pixels: Values, region: Region, white: float, colour: Sequence[float]) -> Values:
+def pixelate(pixels: Samples, region: Region, white: float, colour: Sequence[float]) -> Iterator[Values]:
     """Cells of one colour. All that is kept of the face is the rounded mean of each cell."""
-    return _resize(_cell_means(pixels, region.cell, white), pixels.shape, cv2.INTER_NEAREST)
+    return _drawn(_cell_means(pixels, region.cell, white), pixels.shape, cv2.INTER_NEAREST)
 
 
-def blur(pixels: Values, region: Region, white: float, colour: Sequence[float]) -> Values:
+def blur(pixels: Samples, region: Region, white: float, colour: Sequence[float]) -> Iterator[Values]:
     """The same rounded cell means as :func:`pixelate`, joined smoothly.
 
     What follows the rounding is a function of those few numbers, so it cannot bring detail back. The
     smoothing only serves the eye, and networks that train on the output: no edges that were not there.
     """
-    shape, means = pixels.shape, _cell_means(pixels, region.cell, white)
-    del pixels  # a face may be most of a large picture: it is not held in floats more often than need be
-    smooth = _resize(means, shape, cv2.INTER_LINEAR)
-    width = max(1, int(region.cell / 2))
-    return _channels(cv2.blur(smooth, (width, width), borderType=cv2.BORDER_REPLICATE), shape)
+    means = _cell_means(pixels, region.cell, white)
+    return _drawn(means, pixels.shape, cv2.INTER_LINEAR, smooth=max(1, int(region.cell / 2)))
 
 
-def solid(pixels: Values, region: Region, white: float, colour: Sequence[float]) -> Values:
+def solid(pixels: Samples, region: Region, white: float, colour: Sequence[float]) -> Iterator[Values]:
     """One colour, whatever was there: nothing of the face is kept."""
-    return np.broadcast_to(np.asarray(colour, np.float32), pixels.shape)
+    for rows in _strips(len(pixels)):
+        yield np.full((rows.stop - rows.start, *pixels.shape[1:]), colour, np.float32)
 
 
-def noise(pixels: Values, region: Region, white: float, colour: Sequence[float]) -> Values:
+def noise(pixels: Samples, region: Region, white: float, colour: Sequence[float]) -> Iterator[Values]:
     """Uniform noise seeded by the region's place alone: nothing of the face is kept.
 
     The seed makes a second run write the same bytes.
     """
     random = np.random.default_rng(list(region.box))
-    return random.random(pixels.shape, np.float32) * white
+    for rows in _strips(len(pixels)):
+        yield random.random((rows.stop - rows.start, *pixels.shape[1:]), np.float32) * white
 
 
 METHODS: dict[Method, Fill] = {
@@ -88,21 +94,41 @@ def white_of(pixels: NDArray[np.generic]) -> float:
     return float(2 ** max(8, min(bits, int(brightest).bit_length())) - 1)
 
 
-def _cell_means(pixels: Values, cell: float, white: float) -> Values:
+def _cell_means(pixels: Samples, cell: float, white: float) -> Values:
     """``[rows, columns, C]`` means of cells that are no smaller than asked, rounded to the levels."""
-    height, width = pixels.shape[:2]
+    height, width, channels = pixels.shape
     grid = max(1, int(width / cell)), max(1, int(height / cell))
-    means = _channels(cv2.resize(pixels, grid, interpolation=cv2.INTER_AREA), (*grid[::-1], pixels.shape[2]))
+    known = pixels if pixels.dtype in (np.uint8, np.uint16) else pixels.astype(np.float32)
+    means = cv2.resize(known, grid, interpolation=cv2.INTER_AREA).astype(np.float32)
+    means = means.reshape(*grid[::-1], channels)  # OpenCV drops the last axis of a single channel
     return np.round(means / white * (LEVELS - 1)) * np.float32(white / (LEVELS - 1))
 
 
-def _resize(grid: Values, shape: tuple[int, ...], method: int) -> Values:
-    return _channels(cv2.resize(grid, (shape[1], shape[0]), interpolation=method), shape)
+def _drawn(cells: Values, shape: tuple[int, ...], method: int, smooth: int = 1) -> Iterator[Values]:
+    """The cells enlarged to ``shape``, then averaged over squares of side ``smooth``; a strip at a time.
+
+    Both steps are linear, and the same along either axis: a pixel is a sum of cells, weighted by its row and
+    by its column. The weights are what the steps make of the unit vectors.
+    """
+    height, width, channels = shape
+    rows, columns = (
+        _weights(count, size, method, smooth)
+        for count, size in zip(cells.shape, (height, width), strict=False)
+    )
+    across = np.einsum("xj,ijc->ixc", columns, cells).reshape(len(cells), width * channels)
+    for strip in _strips(height):
+        yield (rows[strip] @ across).reshape(-1, width, channels)
 
 
-def _channels(pixels: Values, shape: tuple[int, ...]) -> Values:
-    """OpenCV drops the last axis of a single channel."""
-    return np.asarray(pixels, np.float32).reshape(shape)
+def _weights(count: int, size: int, method: int, smooth: int) -> Values:
+    """``[size, count]``: how much each of ``count`` cells is in each of ``size`` pixels, along one axis."""
+    enlarged = cv2.resize(np.eye(count, dtype=np.float32), (count, size), interpolation=method)
+    return np.asarray(cv2.blur(enlarged, (1, smooth), borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _strips(height: int) -> Iterator[slice]:
+    for top in range(0, height, STRIP):
+        yield slice(top, min(top + STRIP, height))
 
 
 def in_channels(colour: Sequence[int], channels: int, white: float) -> list[float]:
