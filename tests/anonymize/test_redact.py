@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.anonymize.redact import Region, coverage, in_raster, redact, regions
+from pipeline.anonymize.redact.methods import STRIP
 from pipeline.boxes import Boxes
 from pipeline.config.schema import Method, RedactConfig, Shape
 
@@ -190,6 +192,24 @@ def test_a_face_keeps_no_more_than_a_handful_of_numbers(method: Method, size: in
         assert len(np.unique(after.reshape(-1, 3), axis=0)) <= 16
     steps = np.abs(np.diff(after[..., 0].astype(int), axis=1))
     assert np.median(steps) <= 255 / size + 2  # no edge finer than a cell
+
+
+@pytest.mark.parametrize("shape", [(41, 29, 3), (STRIP, 50, 3), (3 * STRIP + 7, 201, 3), (130, 90)])
+@pytest.mark.parametrize(("method", "way"), [("blur", cv2.INTER_LINEAR), ("pixelate", cv2.INTER_NEAREST)])
+def test_strips_together_are_opencvs_picture_of_the_cells(
+    shape: tuple[int, ...], method: str, way: int
+) -> None:
+    """A region is drawn a strip at a time from weights of rows and columns; here it is drawn whole."""
+    original = textured(shape)
+    height, width = shape[:2]
+    region = Region((0, 0, width, height), (0, 0, width, height), cell=11)
+    grid = (int(width / 11), int(height / 11))
+    means = np.round(cv2.resize(original, grid, interpolation=cv2.INTER_AREA) / 255 * 31) * 255 / 31
+    drawn = cv2.resize(means.astype(np.float32), (width, height), interpolation=way)
+    if method == "blur":
+        drawn = cv2.blur(drawn, (5, 5), borderType=cv2.BORDER_REPLICATE)
+    painted = redact(original, [region], RedactConfig(method=Method(method), margin=0))
+    assert np.abs(painted - drawn).max() <= 0.51
 
 
 def test_small_face_never_sharpens_a_large_one() -> None:
