@@ -24,7 +24,7 @@ from pipeline.evaluation.plots import BLUE, GREY, ORANGE, STYLE
 from pipeline.evaluation.report import table
 
 COLUMNS = ("read", "decode", "detect", "resize", "infer", "redact", "encode", "hash", "verify", "wait", "all")
-MARKS = "os^Dv*"
+MARKS = "os^Dv*P"
 LINES = ("-", "--", ":", "-.")
 
 
