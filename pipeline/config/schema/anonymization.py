@@ -35,8 +35,8 @@ class DetectorConfig:
     )
     min_face: float = value(
         40.0,
-        "smallest face that tiles=auto looks for, in pixels of the picture; one of up to 32 times that needs "
-        "no tiles (for a network of 768 pixels)",
+        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 37 times that "
+        "need no tiles (with a network of 896 pixels)",
         low=8,
         high=4096,
     )
