@@ -72,7 +72,7 @@ def _paint(target: NDArray[Scalar], strips: Iterable[NDArray[np.float32]], mask:
 
 
 def _as_type(values: NDArray[np.float32], like: NDArray[Scalar]) -> NDArray[Scalar]:
-    """Samples of ``like``'s type, rounded and clipped; ``values`` are none below zero."""
+    """Samples of ``like``'s type, rounded and clipped; no value is below zero."""
     if like.dtype == np.bool_:
         return (values >= 0.5).astype(like.dtype)
     if np.issubdtype(like.dtype, np.floating):

@@ -111,10 +111,8 @@ def _drawn(cells: Values, shape: tuple[int, ...], method: int, smooth: int = 1) 
     by its column. The weights are what the steps make of the unit vectors.
     """
     height, width, channels = shape
-    rows, columns = (
-        _weights(count, size, method, smooth)
-        for count, size in zip(cells.shape, (height, width), strict=False)
-    )
+    rows = _weights(len(cells), height, method, smooth)
+    columns = _weights(cells.shape[1], width, method, smooth)
     across = np.einsum("xj,ijc->ixc", columns, cells).reshape(len(cells), width * channels)
     for strip in _strips(height):
         yield (rows[strip] @ across).reshape(-1, width, channels)
