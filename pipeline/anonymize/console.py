@@ -70,7 +70,8 @@ def print_summary(summary: Summary) -> None:
     if summary.planned is not None:
         _print_plan(console, summary)
         return
-    pictures, made = len(summary.pictures), sum(summary.made.values())
+    totals, made = summary.totals(), sum(summary.made.values())
+    pictures = totals["pictures"]
     console.print(
         f"[bold]{pictures}[/] pictures in {_name(summary.out)}: {made} done now in "
         f"{summary.seconds:.0f} s, {pictures - min(made, pictures)} as they were"
@@ -78,7 +79,7 @@ def print_summary(summary: Summary) -> None:
     for why, count in summary.made.items():
         if why != "new":
             console.print(f"  {count} done again: {escape(why)}")
-    console.print(f"[bold]{summary.faces}[/] faces, nothing found in {len(summary.without_face)} pictures")
+    console.print(f"[bold]{totals['faces']}[/] faces, nothing found in {totals['without_face']} pictures")
     if made:
         console.print(f"the detector ran on {RUNTIMES.get(summary.runtime, summary.runtime)}")
     if summary.labels:
@@ -91,8 +92,8 @@ def print_summary(summary: Summary) -> None:
             "same command goes on."
         )
         return
-    if summary.review:
-        console.print(f"{len(summary.review)} pictures hold a doubtful candidate: look at the review list")
+    if totals["to_review"]:
+        console.print(f"{totals['to_review']} pictures hold a doubtful candidate: look at the review list")
     console.print(f"report: {_name(summary.out / REPORT_HTML)}")
 
 

@@ -77,7 +77,9 @@ class _Run:
         journal = Journal.read(self.out)
         tasks = self._plan(journal)
         summary = self._summary(journal, tasks)
-        summary.planned = Planned.of(tasks, labels.candidates(self.found), labels.others(self.found))
+        summary.planned = Planned.of(
+            tasks, journal.entries, labels.candidates(self.found), labels.others(self.found)
+        )
         return summary
 
     def go(self) -> Summary:
@@ -125,8 +127,8 @@ class _Run:
 
     def _note_left_out(self, journal: Journal, tasks: Sequence[Task]) -> None:
         for task in tasks:
-            if task.action is Action.keep and task.entry and journal.entries.get(task.path) != task.entry:
-                journal.done(task.entry)
+            if task.refused and journal.entries.get(task.path) != task.refused:
+                journal.done(task.refused)
 
     def _work(self, journal: Journal, tasks: Sequence[Task], summary: Summary) -> None:
         if not tasks:

@@ -12,17 +12,60 @@ import errno
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.anonymize.entry import VERSION, Entry
+from pipeline.anonymize.entry import VERSION, Entry, digest
 from pipeline.anonymize.images.atomic import write_atomically
 from pipeline.anonymize.paths import MANIFEST, OWN_PREFIX, shown
 from pipeline.errors import UserError
 
 ALLOWED = "allowed: a new folder, an empty one, or the output of an earlier run"
+
+
+class Entries(MutableMapping[str, Entry]):
+    """The last line of each file, by path.
+
+    A folder may hold hundreds of thousands of files, and every line stays for as long as a run takes. So each
+    is kept as it is written, but for its settings, which are one object for all that were made alike: a third
+    of what an :class:`Entry` takes.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[dict[str, Any], bytes]] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
+
+    def __getitem__(self, path: str) -> Entry:
+        settings, line = self._lines[path]
+        return Entry.of(json.loads(line) | {"settings": settings})
+
+    def __setitem__(self, path: str, entry: Entry) -> None:
+        settings = self._settings.setdefault(digest(entry.settings), entry.settings)
+        self._lines[path] = settings, replace(entry, settings={}).line().encode()
+
+    def __delitem__(self, path: str) -> None:
+        del self._lines[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._lines  # the mapping's own would read the line
+
+    def in_order(self) -> Iterator[Entry]:
+        """By path, one at a time."""
+        return (self[path] for path in sorted(self._lines))
+
+    def among(self, paths: Iterable[str]) -> Entries:
+        """Those of some files, without a copy of their lines."""
+        some = Entries()
+        some._lines = {path: self._lines[path] for path in paths}
+        return some
 
 
 @dataclass
@@ -36,10 +79,9 @@ class Journal:
     """
 
     out: Path
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: Entries = field(default_factory=Entries)
     started: Counter[str] = field(default_factory=Counter)
     torn: bool = False
-    _settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     _file: IO[bytes] | None = None
 
     @classmethod
@@ -70,8 +112,7 @@ class Journal:
                 self.started.update(record["start"])
                 self.torn = True
                 return
-            settings = self._settings.setdefault(record.get("config", ""), record.get("settings", {}))
-            entry = Entry.of({**record, "settings": settings})  # one object for all that were made alike
+            entry = Entry.of(record)
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, UserError):
                 raise
@@ -87,7 +128,7 @@ class Journal:
     @property
     def written(self) -> set[str]:
         """Places of OUT where what lies there is Veil's."""
-        return {path for path, entry in self.entries.items() if entry.output} | set(self.started)
+        return {entry.path for entry in self.entries.values() if entry.output} | set(self.started)
 
     def start(self, paths: Sequence[str]) -> None:
         self.started.update(paths)
@@ -118,7 +159,7 @@ class Journal:
         """Rewrite the manifest whole, if anything was appended since it was."""
         self.close()
         if self.torn:
-            lines = "".join(self.entries[path].line() for path in sorted(self.entries))
+            lines = "".join(entry.line() for entry in self.entries.in_order())
             write_atomically(self.out / MANIFEST, lines.encode(), lambda _: None)
             self.torn = False
 

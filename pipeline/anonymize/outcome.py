@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.anonymize.entry import Entry
+from pipeline.anonymize.manifest import Entries
 from pipeline.anonymize.plan import Action, Task
 
 DONE, INTERNAL_ERROR, USAGE, LEFT_OUT = 0, 1, 2, 3
@@ -41,15 +42,17 @@ class Planned:
     left_out: list[Entry]
 
     @classmethod
-    def of(cls, tasks: Sequence[Task], labels: list[str], others: Sequence[Entry]) -> Planned:
+    def of(
+        cls, tasks: Sequence[Task], entries: Entries, labels: list[str], others: Sequence[Entry]
+    ) -> Planned:
         make = Counter(task.why for task in tasks if task.action is not Action.keep)
-        kept = [task.entry for task in tasks if task.action is Action.keep and task.entry]
-        return cls(
-            make,
-            sum(entry.status == "done" for entry in kept),
-            labels,
-            [*(entry for entry in kept if entry.status == "left_out"), *others],
-        )
+        keep, left_out = 0, []
+        for task in tasks:
+            if task.action is Action.keep:
+                entry = task.refused or entries[task.path]
+                keep += entry.status == "done"
+                left_out += [entry] if entry.status == "left_out" else []
+        return cls(make, keep, labels, [*left_out, *others])
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Summary:
 
     data: Path
     out: Path
-    entries: dict[str, Entry]
+    entries: Entries
     model: str
     runtime: str
     made: Counter[str] = field(default_factory=Counter)
@@ -85,6 +88,22 @@ class Summary:
         self.handled.add(task.path)
         if entry.status == "done":
             self.made[task.why] += 1
+
+    def totals(self) -> dict[str, int]:
+        """How many there are of what the lists below name, in one reading of the manifest."""
+        count = dict.fromkeys(
+            ("pictures", "faces", "without_face", "left_out", "ignored", "to_review", "findings"), 0
+        )
+        for entry in self._current():
+            if entry.kind == "picture" and entry.status == "done":
+                count["pictures"] += 1
+                count["faces"] += len(entry.faces)
+                count["without_face"] += not entry.faces
+                count["to_review"] += bool(entry.candidates)
+                count["findings"] += len((entry.verified or {}).get("findings", []))
+            elif entry.status in ("left_out", "ignored"):
+                count[entry.status] += 1
+        return count | {"labels": len(self.labels)}
 
     @property
     def pictures(self) -> list[Entry]:
@@ -135,4 +154,4 @@ class Summary:
 
     def _current(self) -> Iterable[Entry]:
         gone = set(self.removed)
-        return (entry for path, entry in sorted(self.entries.items()) if path not in gone)
+        return (entry for entry in self.entries.in_order() if entry.path not in gone)

@@ -31,7 +31,7 @@ class Task:
     Attributes:
         source: where it is read. target: where its output goes.
         why: why there is something to do: ``new``, ``source changed``, …; empty when there is not.
-        entry: the line of the manifest as it stands (``keep``), or stood (the others).
+        refused: the manifest's line of a file that is left out without a look (``keep``); None: as it stands.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Task:
     target: Path
     action: Action
     why: str = ""
-    entry: Entry | None = None
+    refused: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Planner:
         if refusal:
             status = "ignored" if found.ignored else "left_out"
             entry = refused(found.path, found.kind.value, *refusal, old=old, status=status)
-            return Task(found.path, source, target, Action.keep, entry=entry)
+            return Task(found.path, source, target, Action.keep, refused=entry)
         action, why = self._action(source, target, old)
-        return Task(found.path, source, target, action, why, old)
+        return Task(found.path, source, target, action, why)
 
     def _action(self, source: Path, target: Path, old: Entry | None) -> tuple[Action, str]:
         if old is None or old.source is None:

@@ -80,16 +80,19 @@ def verify_folder(
     detector = detector or load_detector(locate(asked.model), runtime=asked.runtime)
     detector = tiled(detector, asked.tiles, asked.min_face)
     result = Verification(out)
-    entries = [entry for _, entry in sorted(journal.entries.items()) if entry.output]
-    watch.start(len(entries))
-    for entry in entries:
+    watch.start(sum(entry.output is not None for entry in journal.entries.values()))
+    other_model = False
+    for entry in journal.entries.in_order():
+        if not entry.output:
+            continue
+        other_model |= entry.settings.get("model") not in (None, detector.digest)
         result.problems += _checked(out, entry, detector, config)
         result.pictures += entry.kind == "picture"
         result.redacted += sum(face.region is not None for face in entry.faces)
         watch.advance(entry.path, entry)
     unknown = foreign_files(out, journal.written)
     result.problems += [Problem(path, "unknown", "Veil did not write it") for path in unknown]
-    if any(entry.settings.get("model") not in (None, detector.digest) for entry in entries):
+    if other_model:
         result.notes.append("note: the output was made with another detector than the one that looked again")
     result.seconds = time.monotonic() - started
     return result

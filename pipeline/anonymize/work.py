@@ -78,7 +78,8 @@ class Worker:
         if isinstance(outcome, PictureError):
             raise_if_broken(outcome)
             message = str(outcome.message).removeprefix(f"{task.source}: ").removeprefix(f"{task.target}: ")
-            outcome = refused(task.path, "picture", outcome.reason, message, old=task.entry)
+            before = self.journal.entries.get(task.path)
+            outcome = refused(task.path, "picture", outcome.reason, message, old=before)
             outcome = replace(outcome, source=_state(task.source))
         entry = replace(outcome, settings=self._settings, config=digest(self._settings), time=_now())
         self.journal.done(entry)
@@ -89,9 +90,7 @@ class Worker:
         making = [task for task in batch.tasks if task.action is Action.make]
         outcomes = dict(self._made_together(making, batch.suspects))
         outcomes |= {
-            task.path: task.entry
-            for task in batch.tasks
-            if task.action is Action.verify and task.entry is not None
+            task.path: self.journal.entries[task.path] for task in batch.tasks if task.action is Action.verify
         }
         self._look_again(batch.tasks, outcomes)
         return [(task, outcomes[task.path]) for task in batch.tasks]

@@ -148,11 +148,11 @@ class _Carry:
 def _pictures(
     data: Path, out: Path, found: Sequence[Found], journal: Journal, config: LabelsConfig
 ) -> Pictures:
-    entries = {
-        each.path: journal.entries[each.path]
+    entries = journal.entries.among(
+        each.path
         for each in found
         if each.path in journal.entries and (each.kind is Kind.picture or _was_picture(journal, each.path))
-    }
+    )
     pictures = Pictures(data, out, entries, config.ignore_faces)
     pictures = replace(pictures, yolo=any(_is_yolo(data, each, pictures) for each in found))
     return replace(pictures, classes=_next_class(data, found)) if config.ignore_faces else pictures

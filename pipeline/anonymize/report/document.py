@@ -25,7 +25,7 @@ def document(summary: Summary, config: AnonymizeConfig, made_from: str) -> dict[
         "made_from": made_from,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "record": _record(summary, config),
-        "totals": _totals(summary),
+        "totals": summary.totals(),
         "faces_by_size": by_size(faces),
         "faces_by_score": by_score(faces, config.detector.score_threshold),
         "left_out": [_reason(entry) for entry in summary.left_out],
@@ -39,19 +39,6 @@ def document(summary: Summary, config: AnonymizeConfig, made_from: str) -> dict[
         "model": summary.model,
         "runtime": summary.runtime,
         "config": plain(config) | {"data": summary.data.name, "out": summary.out.name},
-    }
-
-
-def _totals(summary: Summary) -> dict[str, int]:
-    return {
-        "pictures": len(summary.pictures),
-        "faces": summary.faces,
-        "without_face": len(summary.without_face),
-        "left_out": len(summary.left_out),
-        "ignored": len(summary.ignored),
-        "to_review": len(summary.review),
-        "findings": len(summary.findings),
-        "labels": len(summary.labels),
     }
 
 
