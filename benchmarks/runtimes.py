@@ -99,7 +99,7 @@ def main(config: RuntimesConfig) -> None:
     model = locate(config.detector).absolute()
     conversion = convert(model, model_digest(model))
     pictures = selection(read_labelled(Path(config.truth)), config.pictures)
-    squares, places = squares_of(pictures, outputs / "squares.npy")
+    squares, places = squares_of(pictures, conversion.side, outputs / "squares.npy")
     rows = [Row(each) for each in runtimes(config, model, conversion, outputs)]
     with children(rows) as running:
         time_in_turn(running, rows, squares, config.rounds)
@@ -117,6 +117,8 @@ def main(config: RuntimesConfig) -> None:
 def runtimes(config: RuntimesConfig, model: Path, conversion: Converted, outputs: Path) -> list[Runtime]:
     """All that are asked for; what they need is made."""
     network = conversion.network.absolute()
+    made = conversion.folder.name  # of this detector: another one's is not taken for it
+    int8, onnx = outputs / f"{made}-int8.xml", outputs / f"{made}.onnx"
     found = [
         Runtime("TensorFlow", "tensorflow", "float32", model),
         Runtime("TensorFlow, oneDNN bf16", "tensorflow", "bf16", model, "bfloat16"),
@@ -125,15 +127,15 @@ def runtimes(config: RuntimesConfig, model: Path, conversion: Converted, outputs
         Runtime("OpenVINO f32, streams", "openvino", "f32-streams", network),
         Runtime("OpenVINO bf16", "openvino", "bf16", network, "bfloat16"),
         Runtime("OpenVINO bf16, streams", "openvino", "bf16-streams", network, "bfloat16"),
-        Runtime("OpenVINO int8", "openvino", "bf16", outputs / "int8.xml", "int8"),
-        Runtime("OpenVINO int8, streams", "openvino", "bf16-streams", outputs / "int8.xml", "int8"),
-        Runtime("ONNX Runtime", "onnxruntime", "float32", outputs / "model.onnx"),
+        Runtime("OpenVINO int8", "openvino", "bf16", int8, "int8"),
+        Runtime("OpenVINO int8, streams", "openvino", "bf16-streams", int8, "int8"),
+        Runtime("ONNX Runtime", "onnxruntime", "float32", onnx),
     ]
     found = [each for each in found if not config.runtimes or each.name in config.runtimes]
     if any("int8" in each.name for each in found):
-        quantize(config, network, outputs)
+        quantize(config, conversion, int8)
     if any(each.kind == "onnxruntime" for each in found):
-        python = to_onnx(model, outputs)
+        python = to_onnx(model, onnx)
         found = [
             Runtime(each.name, each.kind, each.option, each.model, each.precision, python)
             if each.kind == "onnxruntime"
@@ -143,22 +145,21 @@ def runtimes(config: RuntimesConfig, model: Path, conversion: Converted, outputs
     return found
 
 
-def quantize(config: RuntimesConfig, network: Path, outputs: Path) -> None:
-    """Write ``int8.xml``, unless it is there."""
-    if (outputs / "int8.xml").is_file():
+def quantize(config: RuntimesConfig, conversion: Converted, target: Path) -> None:
+    """Write the network in 8 bits, unless it is there."""
+    if target.is_file():
         return
     if config.calibration is None:
         raise UserError("calibration: no value given; allowed: a COCO json, or runtimes without int8")
     pictures = selection(read_labelled(Path(config.calibration)), config.calibration_pictures)
-    squares, _ = squares_of(pictures, outputs / "calibration.npy")
-    python = environment(outputs / "nncf", NNCF)
-    _call([python, QUANTIZE, network, squares, outputs / "int8.xml"])
+    squares, _ = squares_of(pictures, conversion.side, target.with_name("calibration.npy"))
+    python = environment(target.with_name("nncf"), NNCF)
+    _call([python, QUANTIZE, conversion.network.absolute(), squares, target])
 
 
-def to_onnx(model: Path, outputs: Path) -> Path:
-    """Write ``model.onnx``, unless it is there; gives the Python that can run it."""
-    python = environment(outputs / "onnx", ONNX)
-    target = outputs / "model.onnx"
+def to_onnx(model: Path, target: Path) -> Path:
+    """Write the network in ONNX's form, unless it is there; gives the Python that can run it."""
+    python = environment(target.with_name("onnx"), ONNX)
     if not target.is_file():
         options: list[str | Path] = [
             "--saved-model",
@@ -186,10 +187,8 @@ def selection(pictures: list[LabelledFaces], count: int) -> list[LabelledFaces]:
     return [pictures[place] for place in places]
 
 
-def squares_of(
-    pictures: Sequence[LabelledFaces], path: Path, side: int = 768
-) -> tuple[Path, list[Letterboxed]]:
-    """Write the pictures as the network sees them, and say where each lies in its square."""
+def squares_of(pictures: Sequence[LabelledFaces], side: int, path: Path) -> tuple[Path, list[Letterboxed]]:
+    """Write the pictures on squares of ``side`` pixels, and say where each lies on its own."""
     squares, places = [], []
     for picture in pictures:
         square, inner = letterbox(read_picture(picture), side)
