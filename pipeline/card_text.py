@@ -101,7 +101,9 @@ def _made_from(config: TrainConfig, version: DatasetVersion, stages: Sequence[St
         (
             each.run,
             each.started_from,
-            f"{each.steps} × {each.batch_size}" + f", kept {each.kept_step}" * (each.kept_step != each.steps),
+            f"{each.steps} × {each.batch_size}"
+            + f", kept {each.kept_step}" * (each.kept_step != each.steps)
+            + f", of which {each.start_share:.0%} the start's" * (each.start_share > 0),
             str(each.image_size),
             f"{each.optimizer}, {each.learning_rate:g}",
             f"{each.validation_AP50:.3f}",

@@ -24,6 +24,7 @@ class StageRecord:
     Attributes:
         run: its name. started_from: the run, release or weights file that its weights came from.
         steps: trained in all. kept_step: whose weights were kept, for their ``validation_AP50``.
+        start_share: of the start's weights in those that were exported.
         hours: of training and validating by the clock, pauses left out; None where no record says so.
     """
 
@@ -39,6 +40,7 @@ class StageRecord:
     ema_decay: float
     seed: int
     hours: float | None = None
+    start_share: float = 0.0
 
 
 def history(folder: Path) -> list[StageRecord]:
@@ -72,6 +74,7 @@ def _record(folder: Path, config: dict[str, Any]) -> StageRecord:
         validation_AP50=result["best_metric"],
         learning_rate=float(trainer["learning_rate"]),
         hours=hours(folder / JOURNAL_FILE),
+        start_share=config["model"].get("start_share", 0.0),
         **same,
     )
 

@@ -16,7 +16,8 @@ from pipeline.data.version import DatasetVersion
 from pipeline.errors import UserError
 
 IDENTITY = "identity.json"
-EXPORT_ONLY = ("input_size", "max_detections", "nms_iou")  # fields of the model that no weight depends on
+EXPORT_ONLY = ("input_size", "start_share", "max_detections", "nms_iou")
+"""Fields of the model that no training depends on."""
 
 
 def keep_config(config: TrainConfig, version: DatasetVersion, folder: Path) -> None:

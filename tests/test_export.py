@@ -29,6 +29,7 @@ from pipeline.export import (
     export_calibrated,
     export_saved_model,
     layout,
+    load_trained_weights,
     votes,
 )
 from pipeline.release import checks
@@ -194,6 +195,32 @@ def test_a_map_replaces_the_one_before_and_weights_stay(
     plain = tf.saved_model.load(str(tmp_path / "plain")).signatures["raw"](images=squares)
     np.testing.assert_allclose(plain["scores"], mapped["raw_scores"], atol=1e-6)
     np.testing.assert_array_equal(plain["scores"], plain["raw_scores"])
+
+
+def test_what_is_exported_may_be_a_mean_with_the_start(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    wanted = ["model=efficientdet_d0", "model.init=released", "model.start_share=0.25"]
+    small = compose(TrainConfig, "train", wanted).model
+    network = build_for_inference(small)
+    load_saved_model_weights(network, root / "models/efficientdet_d0")
+    start = [weight.numpy() for weight in network.weights]
+    for weight in network.weights:
+        weight.assign(weight + 1.0)
+    trained = tf.train.Checkpoint(**network.checkpoint_items).write(str(tmp_path / "trained"))
+    load_trained_weights(network, small, trained)
+    for weight, before in zip(network.weights, start, strict=True):
+        np.testing.assert_allclose(weight, before + 0.75, atol=1e-4, rtol=1e-5)
+    small.start_share = 0.0
+    load_trained_weights(network, small, trained)
+    np.testing.assert_allclose(network.weights[0], start[0] + 1.0, atol=1e-6)
+
+
+def test_a_mean_needs_a_start_that_is_a_whole_detector() -> None:
+    wanted = ["model=efficientdet_d0", "model.init=imagenet", "model.start_share=0.5"]
+    with pytest.raises(UserError, match=r"model\.start_share: 0\.5, but .* imagenet; allowed: 0, or"):
+        resolve_init(compose(TrainConfig, "train", wanted).model)
 
 
 def medium() -> ModelConfig:

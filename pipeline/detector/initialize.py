@@ -31,8 +31,19 @@ def resolve_init(model: ModelConfig) -> str:
     ``sliced:`` and the SavedModel folder of a larger detector.
 
     Raises:
-        UserError: before heavy work, if the start that was asked for does not exist or does not fit.
+        UserError: before heavy work, if the start that was asked for does not exist or does not fit, or if
+            ``model.start_share`` asks for a mean with a start that is no whole detector.
     """
+    init = _resolved(model)
+    if model.start_share and (init in ("imagenet", "random") or init.endswith(".h5")):
+        raise UserError(
+            f"model.start_share: {model.start_share:g}, but the weights start from {init}; allowed: 0, or a "
+            "model.init that is a whole detector"
+        )
+    return init
+
+
+def _resolved(model: ModelConfig) -> str:
     init, released = model.init, MODELS / model.name
     if init == "auto":
         init = "released" if released.is_dir() else _sliced_or_imagenet(model)

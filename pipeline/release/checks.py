@@ -62,7 +62,7 @@ def parity(
 
     from pipeline.detector.experiment import model_config
     from pipeline.detector.task import build_efficientdet
-    from pipeline.export import votes
+    from pipeline.export import load_trained_weights, votes
 
     config, suppression = model_config(model), SavedModelFile.read(saved_model).suppression()
     if suppression is None:
@@ -71,7 +71,7 @@ def parity(
         return False, "the graph's boxes do not vote as they should"
     config.detection_generator.return_decoded = True
     network = build_efficientdet(config)
-    tf.train.Checkpoint(**network.checkpoint_items).read(checkpoint).expect_partial()
+    load_trained_weights(network, model, checkpoint)
     exported, worst = tf.saved_model.load(str(saved_model)).signatures["serving_default"], np.zeros(3)
     for picture in pictures:  # one by one: a batch of them takes gigabytes
         canvas = letterbox(picture, model.input_size, oblong=True)[0][None]  # which is left as it is

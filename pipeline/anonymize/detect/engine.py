@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.anonymize.detect import cache
 from pipeline.anonymize.detect.canvas import Size, canvas_sizes, named
-from pipeline.anonymize.detect.check import Tolerance, built_in_canvas, difference, reference
+from pipeline.anonymize.detect.check import SAME, Tolerance, built_in_canvas, difference, reference
 from pipeline.anonymize.detect.convert import Converted, Unusable, convert, first_line, kept_name
 from pipeline.anonymize.detect.open_vino import OpenVinoDetector, every_anchor
 from pipeline.config.schema.anonymization import SCORE_FLOOR
@@ -142,7 +142,7 @@ class OpenVino:
     def _checked_as(self, runtime: str) -> str:
         """What a check was made on, and what it allowed."""
         allowed = TOLERANCES[runtime]
-        return f"checked-{runtime}-{self._kind}-{allowed.score:g}-{allowed.iou:g}"
+        return f"checked-{runtime}-{self._kind}-{allowed.score:g}-{allowed.iou:g}-{SAME:g}"
 
 
 def _streams() -> int:

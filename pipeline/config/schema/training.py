@@ -30,6 +30,13 @@ class ModelConfig:
         "'random', a backbone .h5 file, or a SavedModel folder; 'auto' is the first there is of released, "
         "sliced, imagenet",
     )
+    start_share: float = value(
+        0.0,
+        "share of the weights that training started from in those that are exported; where the start is a "
+        "whole detector, 0.5 often does better than either",
+        low=0,
+        below=1,
+    )
     max_detections: int = value(300, "faces a picture at most", low=1, high=5000)
     nms_iou: float = value(0.5, "overlap above which the weaker box is dropped", above=0, high=1)
 
