@@ -28,7 +28,7 @@ from pipeline.anonymize.detect import (
     serving,
 )
 from pipeline.anonymize.detect.canvas import canvas_sizes
-from pipeline.anonymize.detect.check import Reference, reference_file
+from pipeline.anonymize.detect.check import Raw, Reference, Tolerance, difference, reference_file
 from pipeline.anonymize.detect.graph import SavedModelFile
 from pipeline.anonymize.detect.suppress import Suppression
 from pipeline.config.schema.anonymization import SCORE_FLOOR
@@ -314,6 +314,16 @@ def test_what_is_not_as_good_does_not_serve(tiny: Path, how: str, caplog: pytest
         assert isinstance(load_detector(tiny, runtime="auto"), SavedModelDetector)
         assert message in caplog.text and caplog.records[0].levelno == logging.WARNING
         assert expected_runtime(tiny, model_digest(tiny), "auto") == "tensorflow"
+
+
+@pytest.mark.parametrize(("right", "says"), [(0.64, ""), (0.42, "a detection of score 0.30 is not among")])
+def test_of_two_near_boxes_either_may_stay(right: float, says: str) -> None:
+    """They overlap by .64 or .42 with the one that TensorFlow keeps; suppression has its limit at .5."""
+    kept, sure = np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), np.array([0.3], np.float32)
+    wanted = Reference("m", "c", kept, sure, np.array([0]), kept, sure)
+    ours = np.array([[0.0, 0.0, 1.0, right]], np.float32)
+    found = difference(Raw(kept, sure, sure), ours, sure, wanted, Tolerance(0.01, 0.9))
+    assert found.startswith(says) and bool(found) == bool(says)
 
 
 def test_without_openvino_tensorflow_serves_and_it_is_said(
