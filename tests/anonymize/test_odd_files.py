@@ -191,7 +191,7 @@ def test_case_colliding_names_where_the_output_ignores_case(
         save(data / name, [])
     monkeypatch.setattr("pipeline.anonymize.plan.ignores_case", lambda folder: True)
     tasks = Planner(data, tmp_path / "out", Journal(tmp_path / "out"), {}, None).plan(scan(data))
-    assert {task.path: task.entry.reason if task.entry else None for task in tasks} == {
+    assert {task.path: task.refused.reason if task.refused else None for task in tasks} == {
         "A.PNG": None,
         "a.png": "case_collision",
         "b.png": None,
