@@ -20,9 +20,10 @@ from pipeline.config.paths import ROOT
 
 ANCHORS = 256
 """Anchors that are compared: those that score best."""
-MATTERS, SAME = 0.1, 0.5
-"""Detections of that score must lie among the other's with that IoU, from which on suppression, too, takes
-two boxes for one face: of two that overlap by just that much, the last digits decide which one stays."""
+MATTERS, SAME = 0.1, 0.4
+"""Detections of that score must lie among the other's with that IoU. From 0.5 on suppression takes two boxes
+for one face: of two that overlap by just that much, the last digits decide which one stays, and then the vote
+moves it a little."""
 PLACES = ((1, 0, 0), (2, 0, 512), (3, 256, 512), (4, 512, 0), (6, 512, 128), (8, 512, 214))
 """Of the portrait, 512 pixels wide, on the canvas: every which pixel is taken, top, left."""
 SECONDS = 900
