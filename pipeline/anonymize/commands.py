@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 
-from pipeline.anonymize.heap import keep_freed
 from pipeline.config.schema import AnonymizeConfig, VerifyOutputConfig
 
 
@@ -14,7 +13,7 @@ def anonymize(config: AnonymizeConfig) -> int:
     from pipeline.anonymize.console import Progress, print_summary
     from pipeline.anonymize.folder import anonymize_folder
 
-    _prepare()
+    _quiet_decoders()
     with Progress("anonymizing") as progress:
         summary = anonymize_folder(config, watch=progress)
     print_summary(summary)
@@ -26,15 +25,14 @@ def verify(config: VerifyOutputConfig) -> int:
     from pipeline.anonymize.console import Progress, print_verification
     from pipeline.anonymize.recheck import verify_folder
 
-    _prepare()
+    _quiet_decoders()
     with Progress("verifying") as progress:
         verification = verify_folder(config, watch=progress)
     print_verification(verification)
     return verification.exit_code
 
 
-def _prepare() -> None:
+def _quiet_decoders() -> None:
     """What libraries say of a damaged file goes into the manifest, not across the progress bar."""
-    keep_freed()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"PIL\b")

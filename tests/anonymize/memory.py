@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pipeline.anonymize import Detections, anonymize_folder, load_detector
 from pipeline.anonymize.detect import letterbox
 from pipeline.anonymize.entry import Entry
-from pipeline.anonymize.heap import keep_freed
 from pipeline.boxes import Boxes
 from pipeline.config.schema import AnonymizeConfig
 from tests.anonymize.quick import QuickDetector
@@ -57,7 +56,6 @@ class Weighed:
 
 if __name__ == "__main__":
     data, out, *model = sys.argv[1:]
-    keep_freed()
     detector = Both(model[0]) if model else QuickDetector()
     anonymize_folder(data, out, detector=detector, config=AnonymizeConfig(), watch=Weighed())
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
