@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.anonymize.detect import Detections
@@ -38,10 +39,15 @@ def agree(found: Mapping[str, Detections], iou: float, score: float) -> Agreemen
         score: what both have to score at least.
     """
     (one, first), (other, second) = ((name, each.at_least(score)) for name, each in found.items())
-    overlap = first.boxes.iou(second.boxes)
-    rows, columns = linear_sum_assignment(np.where(overlap >= iou, overlap, 0), maximize=True)
-    same = overlap[rows, columns] >= iou
-    rows, columns = rows[same], columns[same]
+    rows, columns = pairs(first.boxes, second.boxes, iou)
     mean = (first.boxes.xyxy[rows] + second.boxes.xyxy[columns]) / 2
     scores = {one: first.scores[rows].tolist(), other: second.scores[columns].tolist()}
     return Agreement(Boxes(mean), scores)
+
+
+def pairs(one: Boxes, other: Boxes, iou: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices ``[P]`` and ``[P]`` of boxes of one face: each in one pair at most, the best in sum."""
+    overlap = one.iou(other)
+    rows, columns = linear_sum_assignment(np.where(overlap >= iou, overlap, 0), maximize=True)
+    same = overlap[rows, columns] >= iou
+    return rows[same], columns[same]

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from benchmarks.agreement import pairs
 from pipeline.boxes import Boxes
 from pipeline.config.schema import SplitConfig
 from pipeline.data.pictures import examine
@@ -50,18 +50,12 @@ class Agreement:
         """Count a picture; the boxes are in the same frame."""
         self.pictures += 1
         self.faces = [self.faces[0] + len(one), self.faces[1] + len(other)]
-        self.overlaps += paired(one, other)
+        rows, columns = pairs(one, other, SAME_FACE)
+        self.overlaps += one.iou(other)[rows, columns].tolist()
 
     def placed(self, iou: float) -> int:
         """Faces that both have placed so that they overlap by at least that."""
         return sum(overlap >= iou for overlap in self.overlaps)
-
-
-def paired(one: Boxes, other: Boxes) -> list[float]:
-    """The overlap of each face that both have: each box in one pair at most, the best overlap in sum."""
-    overlap = one.iou(other)
-    rows, columns = linear_sum_assignment(np.where(overlap >= SAME_FACE, overlap, 0), maximize=True)
-    return [float(each) for each in overlap[rows, columns] if each >= SAME_FACE]
 
 
 def agreements(pictures: Iterable[tuple[int, LabelledFaces]]) -> dict[tuple[str, str], Agreement]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.label_agreement import main, paired
+from benchmarks.agreement import pairs
+from benchmarks.label_agreement import main
 from pipeline.boxes import Boxes
 from pipeline.config.schema import DatasetConfig, Format, SourceConfig, SplitConfig
 from pipeline.data.prepare import prepare
@@ -66,7 +67,8 @@ def test_faces_that_both_have_and_how_they_are_placed(
 
 def test_each_face_is_in_one_pair_at_most() -> None:
     one = Boxes(np.array([[0, 0, 10, 10], [0, 0, 10, 9]], float))
-    assert paired(one, Boxes(np.array([[0, 0, 10, 10]], float))) == [1.0]
+    rows, columns = pairs(one, Boxes(np.array([[0, 0, 10, 10]], float)), 0.2)
+    assert (rows.tolist(), columns.tolist()) == ([0], [0])
 
 
 def test_sets_that_share_no_picture(tmp_path: Path) -> None:
