@@ -5,11 +5,10 @@
                                                            longer, and anything that train.py takes
 
 Two trainings of the same network: all of it trainable, and with the first blocks and the batch statistics of
-the backbone frozen (`trainer.frozen_blocks=5 trainer.frozen_statistics=true`); ``--xla`` adds a third, the
-first compiled by XLA. They take turns, round by round. "fed" is a step with the real pipeline, "waited" the
-share of that time in which no picture was ready: near 0, the pipeline never starves the step. Weights are
-random: speed does not depend on them. Takes: about four minutes on two cores that do nothing else. Written to
-outputs/bench/training_speed.{json,md}.
+the backbone frozen (`trainer.frozen_blocks=5 trainer.frozen_statistics=true`). They take turns, round by
+round. "fed" is a step with the real pipeline, "waited" the share of that time in which no picture was ready:
+near 0, the pipeline never starves the step. Weights are random: speed does not depend on them. Takes: about
+four minutes on two cores that do nothing else. Written to outputs/bench/training_speed.{json,md}.
 """
 
 from __future__ import annotations
@@ -38,16 +37,14 @@ WARM = 2
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to train. ``xla``: the step is compiled as a whole."""
+    """A way to train."""
 
     name: str
     frozen_blocks: int = 0
     frozen_statistics: bool = False
-    xla: bool = False
 
 
 VARIANTS = (Variant("all trainable"), Variant("5 blocks and statistics frozen", 5, True))
-XLA = Variant("all trainable, XLA", xla=True)
 
 
 @dataclass
@@ -78,11 +75,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--steps", type=int, default=4, help="in each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--xla", action="store_true", help="also compile the step by XLA (takes minutes)")
     given, overrides = parser.parse_known_args(arguments)
     config = compose(TrainConfig, "train", [*DEFAULTS, *overrides])
-    variants = (*VARIANTS, XLA) if given.xla else VARIANTS
-    trainings = [ready(config, variant) for variant in variants]
+    trainings = [ready(config, variant) for variant in VARIANTS]
     size = config.trainer.batch_size
     pipeline, cpu = pipeline_alone(config, given.steps, given.rounds)
     measured = measure(trainings, given.steps, given.rounds, size)
@@ -108,7 +103,7 @@ def ready(config: TrainConfig, variant: Variant) -> Training:
         if config.trainer.ema_decay:
             optimizer.shadow_copy(model)
 
-    @tf.function(jit_compile=variant.xla)
+    @tf.function
     def step(batch: Any) -> Any:
         return strategy.run(task.train_step, args=(batch, model, optimizer))[task.loss]
 
