@@ -4,7 +4,9 @@
 
 compares the labels of near-duplicates that come from different sets, over all splits of a prepared version.
 What two people who look at the same picture do not agree on, no detector can be right about twice: so this
-says how near to 1 recall and AP50 on such labels can come. Prints a table. Takes: seconds.
+says how near to 1 recall and AP50 on such labels can come, and how near to 0 exposed faces: those that would
+be exposed if the tool, at its defaults, redacted what the other set has labelled. Prints a table. Takes:
+seconds.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ import numpy as np
 
 from benchmarks.agreement import pairs
 from pipeline.boxes import Boxes
-from pipeline.config.schema import SplitConfig
+from pipeline.config.schema import RedactConfig, SplitConfig
 from pipeline.data.pictures import examine
 from pipeline.data.version import DatasetVersion
 from pipeline.errors import UserError
+from pipeline.evaluation.exposure import measure_exposure
 from pipeline.evaluation.labelled import LabelledFaces, read_labelled
+from pipeline.evaluation.redaction import redacted
 from pipeline.evaluation.report import table
 
 SAME_FACE = 0.2
@@ -34,28 +38,60 @@ SAME_SHAPE = 0.03
 
 
 @dataclass
+class Side:
+    """What one of two sets says, and what becomes of it if the other's faces are redacted.
+
+    Attributes:
+        faces: how many it has labelled.
+        exposed: of these, those that the regions of the other's labels would leave exposed.
+        needless: pixels that these regions would redact outside its own faces, of ``pixels``.
+    """
+
+    faces: int = 0
+    exposed: int = 0
+    needless: float = 0
+    pixels: float = 0
+
+    def add(self, own: LabelledFaces, other: Boxes) -> None:
+        """Count a picture; the other's boxes are in this picture's frame."""
+        self.faces += len(own.boxes)
+        mask = redacted(other, RedactConfig(), (own.width, own.height))
+        measured = measure_exposure([own], [mask])
+        self.exposed += measured.by_slice["all"].hits
+        self.needless += measured.needless.sum()
+        self.pixels += measured.pixels.sum()
+
+
+@dataclass
 class Agreement:
     """What two sets say of pictures that both have.
 
     Attributes:
-        faces: how many the first has labelled, and the second.
         overlaps: IoU of the faces that both have.
     """
 
     pictures: int = 0
-    faces: list[int] = field(default_factory=lambda: [0, 0])
+    sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
     overlaps: list[float] = field(default_factory=list)
 
-    def add(self, one: Boxes, other: Boxes) -> None:
-        """Count a picture; the boxes are in the same frame."""
+    def add(self, one: LabelledFaces, other: LabelledFaces) -> None:
+        """Count a picture that both sets have, each perhaps at a size of its own."""
         self.pictures += 1
-        self.faces = [self.faces[0] + len(one), self.faces[1] + len(other)]
-        rows, columns = pairs(one, other, SAME_FACE)
-        self.overlaps += one.iou(other)[rows, columns].tolist()
+        self.sides[0].add(one, _boxes_in(one, other))
+        self.sides[1].add(other, _boxes_in(other, one))
+        placed = _boxes_in(one, other)
+        rows, columns = pairs(one.boxes, placed, SAME_FACE)
+        self.overlaps += one.boxes.iou(placed)[rows, columns].tolist()
 
     def placed(self, iou: float) -> int:
         """Faces that both have placed so that they overlap by at least that."""
         return sum(overlap >= iou for overlap in self.overlaps)
+
+
+def _boxes_in(frame: LabelledFaces, picture: LabelledFaces) -> Boxes:
+    """The picture's boxes, in pixels of the same picture at another size."""
+    scale = [frame.width / picture.width, frame.height / picture.height] * 2
+    return Boxes(picture.boxes.xyxy * scale)
 
 
 def agreements(pictures: Iterable[tuple[int, LabelledFaces]]) -> dict[tuple[str, str], Agreement]:
@@ -70,8 +106,7 @@ def agreements(pictures: Iterable[tuple[int, LabelledFaces]]) -> dict[tuple[str,
     found: dict[tuple[str, str], Agreement] = defaultdict(Agreement)
     for members in groups.values():
         for one, other in _same(members):
-            scale = [one.width / other.width, one.height / other.height] * 2
-            found[one.source, other.source].add(one.boxes, Boxes(other.boxes.xyxy * scale))
+            found[one.source, other.source].add(one, other)
     return dict(sorted(found.items()))
 
 
@@ -105,17 +140,19 @@ def read(version: DatasetVersion) -> Iterator[tuple[int, LabelledFaces]]:
 def rows(found: dict[tuple[str, str], Agreement]) -> Iterator[list[str]]:
     """Of the table: a line for each of two sets, and what the other has of its faces."""
     for names, each in found.items():
-        for side in (0, 1):
-            of = max(each.faces[side], 1)
+        for name, other, side in zip(names, names[::-1], each.sides, strict=True):
+            of = max(side.faces, 1)
             yield [
-                names[side],
-                names[1 - side],
+                name,
+                other,
                 str(each.pictures),
-                str(each.faces[side]),
+                str(side.faces),
                 f"{len(each.overlaps) / of:.2f}",
                 f"{each.placed(0.5) / of:.2f}",
                 f"{each.placed(0.75) / of:.2f}",
                 f"{np.median(each.overlaps):.2f}" if each.overlaps else "–",
+                f"{side.exposed / of:.3f}",
+                f"{side.needless / max(side.pixels, 1):.1%}",
             ]
 
 
@@ -129,6 +166,7 @@ def main(folder: str) -> None:
     if not found:
         raise UserError(f"VERSION: {folder!r} has no picture that two sets labelled")
     header = ["faces of", "other set", "pictures", "faces", "there", "at 0.5", "at 0.75", "median overlap"]
+    header += ["exposed", "needless"]
     print("\n".join(table(header, list(rows(found)))))
 
 
