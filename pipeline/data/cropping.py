@@ -14,7 +14,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network fo
 import albumentations as A
 import cv2
 
-FILL = 124  # grey of what is not there: about the mean, which normalization takes to 0
+FILL = 124, 116, 104  # RGB of what is not there: about the mean, which normalization takes to 0
 FOCUS_SIDES = 10.0, 256.0  # px of the training crop that a focused face's side takes
 
 
@@ -32,12 +32,11 @@ class ScaleJitterCrop(A.DualTransform):
 
     _targets = (A.core.type_definitions.Targets.IMAGE, A.core.type_definitions.Targets.BBOXES)
 
-    def __init__(self, size: int, scale: tuple[float, float], focus: float = 0.0, fill: int = FILL) -> None:
+    def __init__(self, size: int, scale: tuple[float, float], focus: float = 0.0) -> None:
         super().__init__(p=1.0)
         self.size = size
         self.scale = scale
         self.focus = focus
-        self.fill = fill
 
     @property
     def targets_as_params(self) -> list[str]:
@@ -93,7 +92,7 @@ class ScaleJitterCrop(A.DualTransform):
         part = img[y0:y1, x0:x1]
         size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        out = np.full((self.size, self.size, 3), self.fill, np.uint8)
+        out = np.full((self.size, self.size, 3), FILL, np.uint8)
         left = int(np.clip(round((x0 - offset[0]) * scale), 0, self.size - 1))
         top = int(np.clip(round((y0 - offset[1]) * scale), 0, self.size - 1))
         part = part[: self.size - top, : self.size - left]

@@ -65,6 +65,7 @@ class EfficientDetTaskConfig(retinanet.RetinaNetTask):
     init: str = ""
     frozen_blocks: int = 0
     frozen_statistics: bool = False
+    face_anchors: int = 0
     seed: int = 0
 
 
@@ -116,6 +117,7 @@ def experiment_config(config: TrainConfig, version: "DatasetVersion") -> config_
                 "init": config.model.init,
                 "frozen_blocks": trainer.frozen_blocks,
                 "frozen_statistics": trainer.frozen_statistics,
+                "face_anchors": trainer.face_anchors,
                 "seed": trainer.seed,
                 "annotation_file": str(version.coco("val")),
                 "max_num_eval_detections": 100,

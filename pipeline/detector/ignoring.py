@@ -1,7 +1,8 @@
 """Regions that the loss passes over: boxes that the records mark as crowds.
 
 Model Garden's own parser drops such boxes, so that what they show is taught as background. Here the anchors
-that such a box would take weigh nothing, as long as they are no face's.
+that such a box would take weigh nothing, nor those a little larger that it lies in, as long as they are no
+face's.
 """
 
 from __future__ import annotations
@@ -10,16 +11,26 @@ from typing import Any
 
 import tensorflow as tf
 from official.vision.dataloaders import retinanet_input
-from official.vision.ops import anchor
+from official.vision.ops import anchor, iou_similarity
+
+from pipeline.detector.matching import Matcher
 
 IGNORED = "ignored"
 """The attribute that carries the mark through the parser's own filters."""
 NEAR_IOU = 0.4
 """Overlap of an anchor with an ignored box from which it is passed over; a match takes more."""
+INSIDE = 0.7
+"""Share of an ignored box that lies in an anchor from which that is passed over, too, ..."""
+TIMES = 16
+"""... if it is no larger than this many ignored boxes: 4 sides. Most are smaller than the smallest anchor."""
 
 
 class Labeler(anchor.AnchorLabeler):
     """Labels anchors by the faces alone, then takes the weight of those that lie on ignored boxes."""
+
+    def __init__(self, match_threshold: float, unmatched_threshold: float, face_anchors: int) -> None:
+        super().__init__(match_threshold=match_threshold, unmatched_threshold=unmatched_threshold)
+        self.matcher = Matcher(self.matcher, face_anchors)
 
     def label_anchors(
         self,
@@ -49,18 +60,22 @@ class Labeler(anchor.AnchorLabeler):
         anchors = tf.concat([tf.reshape(level, [-1, 4]) for level in anchor_boxes.values()], axis=0)
         overlap = self.similarity_calc(anchors, ignored)  # [anchors, ignored]
         best = (overlap == tf.reduce_max(overlap, axis=0)) & (overlap > 0)
-        return tf.reduce_any((overlap >= NEAR_IOU) | best, axis=1)
+        area = iou_similarity.area(ignored)
+        inside = iou_similarity.intersection(anchors, ignored) >= INSIDE * area
+        around = inside & (iou_similarity.area(anchors)[:, tf.newaxis] <= TIMES * area)
+        return tf.reduce_any((overlap >= NEAR_IOU) | best | around, axis=1)
 
 
 class Parser(retinanet_input.Parser):
-    """Model Garden's, with ignored boxes in training."""
+    """Model Garden's, with ignored boxes in training, and at least ``face_anchors`` anchors a face."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, face_anchors: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, skip_crowd_during_training=False, **kwargs)
+        self._face_anchors = face_anchors
 
     def _parse_train_data(self, data: Any, anchor_labeler: Any = None, input_anchor: Any = None) -> Any:
         labeler = anchor_labeler or Labeler(
-            match_threshold=self._match_threshold, unmatched_threshold=self._unmatched_threshold
+            self._match_threshold, self._unmatched_threshold, self._face_anchors
         )
         marks = tf.cast(data["groundtruth_is_crowd"], tf.float32)[:, tf.newaxis]
         data = {**data, "groundtruth_attributes": {IGNORED: marks}}

@@ -89,6 +89,7 @@ class EfficientDetTask(retinanet.RetinaNetTask):
             match_threshold=params.parser.match_threshold,
             unmatched_threshold=params.parser.unmatched_threshold,
             max_num_instances=params.parser.max_num_instances,
+            face_anchors=self.task_config.face_anchors,
         )
 
 

@@ -92,6 +92,12 @@ class TrainerConfig:
     frozen_statistics: bool = value(
         False, "batch normalization of the backbone keeps its statistics: for fine-tuning a trained detector"
     )
+    face_anchors: int = value(
+        0,
+        "anchors that a face takes at least, of those that overlap it by 0.2: small ones count; 0 is off",
+        low=0,
+        high=100,
+    )
     mixed_precision: bool = value(False, "bfloat16 compute; pays on GPUs, not on CPUs")
     steps_per_loop: int = value(20, "steps between two log lines", low=1)
     checkpoint_every: int = value(200, "steps between two checkpoints", low=1)
