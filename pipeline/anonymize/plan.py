@@ -16,6 +16,7 @@ from pipeline.anonymize.scan import Found, Kind
 
 FINAL = frozenset({"corrupt", "crashes", "empty", "hangs", "not_a_picture", "unsupported"})
 """Reasons that lie in the file itself: it is tried again when it, or the settings, have changed."""
+KEPT = "the output of an earlier run is still there"
 
 
 class Action(Enum):
@@ -75,10 +76,19 @@ class Planner:
             else in_the_way(self.journal, found.path, target, old)
         )
         if refusal:
+            reason, message = refusal
             status = "ignored" if found.ignored else "left_out"
-            entry = refused(found.path, found.kind.value, *refusal, old=old, status=status)
+            if found.ignored and old and old.output and os.path.lexists(target):
+                message += f"; {KEPT}"
+                if list(changed(old.settings, self.settings)) or found.path in self.journal.started:
+                    status, message = "left_out", f"{message}, made with other settings"
+            entry = refused(found.path, found.kind.value, reason, message, old=old, status=status)
             return Task(found.path, source, target, Action.keep, refused=entry)
-        action, why = self._action(source, target, old)
+        if old and self.journal.started[found.path]:
+            # What lies there was made by the run that ended so, with settings that no line tells.
+            action, why = Action.make, "interrupted"
+        else:
+            action, why = self._action(source, target, old)
         return Task(found.path, source, target, action, why)
 
     def _action(self, source: Path, target: Path, old: Entry | None) -> tuple[Action, str]:
@@ -123,7 +133,7 @@ def refused(
     """The line of a file that is left out. What an earlier run wrote for it stays known as Veil's."""
     if old is None or old.output is None:
         return Entry(path, kind, status, reason, message)
-    kept = "" if reason in ("output_changed", "ignored") else "; the output of an earlier run is still there"
+    kept = "" if reason in ("output_changed", "ignored") else f"; {KEPT}"
     return replace(old, kind=kind, status=status, reason=reason, message=message + kept)
 
 

@@ -7,12 +7,17 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.anonymize import anonymize_folder
+from pipeline.anonymize.detect import SavedModelDetector
+from pipeline.anonymize.entry import Entry
+from pipeline.config.schema import AnonymizeConfig, Method, RedactConfig
 from tests.anonymize.conftest import Run
 from tests.anonymize.standin import background, paint_face, save
 
@@ -161,6 +166,42 @@ def test_changed_settings_redo_and_say_so(run: Run, photos: Path) -> None:
     third = run(photos, "redact.method=solid", "verify.scales=[1,2]")
     assert "not yet verified so" in third.shown
     assert run(photos, "redact.method=solid", "verify.scales=[1,2]").shown.count("0 done now") == 1
+
+
+class StopsAtOnce:
+    """Ctrl-C as soon as a file is done: more of them are finished, or in hand, by then."""
+
+    def start(self, total: int) -> None:
+        pass
+
+    def advance(self, path: str, entry: Entry) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("laxer", [{"redact": RedactConfig(method=Method.none)}, {"score": 0.99}])
+def test_what_a_stopped_run_made_with_other_settings_is_done_again(
+    run: Run, photos: Path, detector: SavedModelDetector, laxer: dict[str, Any]
+) -> None:
+    first = run(photos, "detector.runtime=tensorflow")
+    before = {path: (first.out / path).read_bytes() for path in first.manifest}
+    config = AnonymizeConfig(redact=laxer.get("redact", RedactConfig()))
+    config.detector.score_threshold = laxer.get("score", 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        anonymize_folder(photos, first.out, detector=detector, config=config, watch=StopsAtOnce())
+    assert any((first.out / path).read_bytes() != data for path, data in before.items())
+    again = run(photos, "detector.runtime=tensorflow")
+    assert again.code == 0, again.shown
+    assert {path: (again.out / path).read_bytes() for path in again.manifest} == before
+
+
+def test_an_ignored_picture_whose_output_was_made_with_other_settings(run: Run, photos: Path) -> None:
+    run(photos, "redact=none")
+    ran = run(photos, "ignore=[a.png]")
+    assert ran.code == 3
+    assert ran.reasons() == {"a.png": "ignored"}
+    assert "made with other settings" in ran.shown
+    (ran.out / "a.png").unlink()
+    assert run(photos, "ignore=[a.png]").code == 0
 
 
 def test_changed_and_removed_sources(run: Run, photos: Path) -> None:
