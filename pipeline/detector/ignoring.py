@@ -30,7 +30,7 @@ class Labeler(anchor.AnchorLabeler):
 
     def __init__(self, match_threshold: float, unmatched_threshold: float, face_anchors: int) -> None:
         super().__init__(match_threshold=match_threshold, unmatched_threshold=unmatched_threshold)
-        self.matcher = Matcher(self.matcher, face_anchors)
+        self.matcher = Matcher(unmatched_threshold, match_threshold, face_anchors)
 
     def label_anchors(
         self,

@@ -20,9 +20,9 @@ class Matcher(box_matcher.BoxMatcher):
     free ones that it overlaps most (Zhang et al. 2017, S3FD).
     """
 
-    def __init__(self, matcher: box_matcher.BoxMatcher, least: int) -> None:
-        """As ``matcher`` is set up; with ``least`` 0 it does what that does."""
-        super().__init__(matcher.thresholds[1:-1], matcher.indicators, force_match_for_each_col=True)
+    def __init__(self, unmatched: float, matched: float, least: int) -> None:
+        """Background below ``unmatched``, a face's from ``matched`` on, neither between; ``least`` may be 0."""
+        super().__init__([unmatched, matched], [-1, -2, TAKEN], force_match_for_each_col=True)
         self.least = least
 
     def __call__(self, similarity: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
