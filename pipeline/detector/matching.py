@@ -21,7 +21,7 @@ class Matcher(box_matcher.BoxMatcher):
     """
 
     def __init__(self, unmatched: float, matched: float, least: int) -> None:
-        """Background below ``unmatched``, a face's from ``matched`` on, neither between; ``least`` may be 0."""
+        """Background below ``unmatched``, a face's from ``matched`` on, between them neither."""
         super().__init__([unmatched, matched], [-1, -2, TAKEN], force_match_for_each_col=True)
         self.least = least
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from pipeline.anonymize import Summary, anonymize_folder
@@ -172,6 +173,44 @@ def test_yolo(data: Path) -> None:
     assert (out / "data.yaml").read_text() == (data / "data.yaml").read_text().replace(str(data), str(out))
     assert (out / "train.txt").read_text() == f"images/train/a.png\n{out}/images/train/b.jpg\n"
     assert reasons(summary) == {"images/train/bad.jpg": "corrupt", "labels/train/bad.txt": "picture_left_out"}
+
+
+def test_labels_that_lead_to_the_pictures_by_a_link(data: Path) -> None:
+    link = data.parent / "by-link"
+    link.symlink_to(data)
+    yolo(data)
+    (data / "data.yaml").write_text(f"path: {link}\ntrain: '{link}/images/train'\nnames: [hat, glove]\n")
+    (data / "train.txt").write_text(f"{link}/images/train/a.png\n")
+    (data / "xml/a.xml").write_text(VOC.format(name="a.png", path=link / "images/train/a.png"))
+    (data / "annotations/all.json").write_text(json.dumps(coco(link)))
+    out = run(data).out
+    assert (
+        out / "data.yaml"
+    ).read_text() == f"path: {out}\ntrain: '{out}/images/train'\nnames: [hat, glove]\n"
+    assert (out / "train.txt").read_text() == f"{out}/images/train/a.png\n"
+    for name in ("xml/a.xml", "annotations/all.json"):
+        text = (out / name).read_text()
+        assert str(link) not in text and str(out) in text
+
+
+def test_yolo_paths_that_only_look_like_data(data: Path) -> None:
+    yolo(data)
+    elsewhere = (
+        f"path: /mnt{data}/set\ntrain: {data}2/a\nval: [{data}/images, x]\ntest: {data}\n"
+        f"download: https://x.org{data}/s.zip\nnames: [hat, glove]\n"
+    )
+    (data / "data.yaml").write_text(elsewhere)
+    out = run(data).out
+    expected = elsewhere.replace(f"[{data}/", f"[{out}/").replace(f"test: {data}", f"test: {out}")
+    assert (out / "data.yaml").read_text() == expected
+
+
+def test_yolo_paths_with_escapes(data: Path) -> None:
+    yolo(data)
+    (data / "data.yaml").write_text(f'path: "{data}\\x2Fimages"\nnames: [hat, glove]\n')
+    out = run(data).out
+    content = yaml.safe_load((out / "data.yaml").read_text())
+    assert content == {"path": f"{out}/images", "names": ["hat", "glove"]}
 
 
 def test_yolo_ignores_redacted_faces(data: Path) -> None:

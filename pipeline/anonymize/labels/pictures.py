@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,13 +106,15 @@ class Pictures:
         return self._by_stem.get(stem, [])
 
     def inside(self, reference: str) -> str | None:
-        """An absolute path into DATA, relative to it."""
-        if not Path(reference).is_absolute():
+        """An absolute path into DATA, relative to it; also one that leads there by links."""
+        path = Path(reference)
+        if not path.is_absolute():
             return None
-        try:
-            return Path(reference).relative_to(self.data).as_posix()
-        except ValueError:
-            return None
+        real = Path(os.path.realpath(path.parent)) / path.name  # DATA's is real, the name may be a link in it
+        for each in (path, real, Path(os.path.realpath(path))):
+            if each.is_relative_to(self.data):
+                return each.relative_to(self.data).as_posix()
+        return None
 
     def moved(self, reference: str) -> str:
         """The same path in OUT, if it is absolute and leads into DATA."""

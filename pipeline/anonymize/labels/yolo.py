@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -99,18 +99,43 @@ def carry_yaml(path: str, data: bytes, pictures: Pictures) -> Carried | None:
         return None
     refuse_embedded([*_scalars(content), *data.split()])  # words of comments, too
     indexed = classes_of(content)
-    moved = data.replace(f"{pictures.data}/".encode(), f"{pictures.out}/".encode())
-    moved = re.sub(
-        re.escape(str(pictures.data)).encode() + rb"(?=[\s\"']|$)", str(pictures.out).encode(), moved
-    )
+    moved = _led_into_out(data, content, pictures)
     notes = ["absolute paths now lead into OUT"] if moved != data else []
     if pictures.ignore_faces:
         content = yaml.safe_load(moved)
         content["names"] = {**indexed, pictures.classes: IGNORE}
         content["nc"] = pictures.classes + 1
-        moved = yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+        moved = _dumped(content)
         notes.append(f"class {pictures.classes} is {IGNORE}")
     return Carried(moved, notes)
+
+
+def _led_into_out(data: bytes, content: dict[str, Any], pictures: Pictures) -> bytes:
+    """The same text with other paths; written anew only where a path's text is not what it means."""
+    paths = {
+        each for each in _scalars(content) if isinstance(each, str) and pictures.inside(each) is not None
+    }
+    if not paths:
+        return data
+    moved = data
+    for path in paths:
+        whole = rb"(?<![^\s\"'\[,])" + re.escape(path.encode()) + rb"(?=[\s\"',\]]|$)"
+        moved = re.sub(whole, lambda _, to=pictures.moved(path).encode(): to, moved)
+    wanted = _mapped(content, lambda each: pictures.moved(each) if each in paths else each)
+    return moved if data_yaml(moved) == wanted else _dumped(wanted)
+
+
+def _mapped(content: Any, change: Callable[[str], str]) -> Any:
+    """The same content with every string value changed."""
+    if isinstance(content, dict):
+        return {key: _mapped(value, change) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_mapped(value, change) for value in content]
+    return change(content) if isinstance(content, str) else content
+
+
+def _dumped(content: dict[str, Any]) -> bytes:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
 
 
 def _scalars(content: Any) -> Iterator[Any]:
