@@ -111,17 +111,22 @@ def carry_yaml(path: str, data: bytes, pictures: Pictures) -> Carried | None:
 
 
 def _led_into_out(data: bytes, content: dict[str, Any], pictures: Pictures) -> bytes:
-    """The same text with other paths; written anew only where a path's text is not what it means."""
-    paths = {
-        each for each in _scalars(content) if isinstance(each, str) and pictures.inside(each) is not None
-    }
-    if not paths:
+    """The same text with other paths; written anew only where a path's text is not what it means.
+
+    Raises:
+        LabelError: it repeats parts of itself.
+    """
+    texts = {each for each in _scalars(content) if isinstance(each, str)}
+    moves = {each: pictures.moved(each) for each in texts if pictures.inside(each) is not None}
+    if not moves:
         return data
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(data)):
+        raise LabelError("corrupt", "its paths lead into DATA; allowed in such a file: no aliases (*name)")
     moved = data
-    for path in paths:
+    for path, place in moves.items():
         whole = rb"(?<![^\s\"'\[,])" + re.escape(path.encode()) + rb"(?=[\s\"',\]]|$)"
-        moved = re.sub(whole, lambda _, to=pictures.moved(path).encode(): to, moved)
-    wanted = _mapped(content, lambda each: pictures.moved(each) if each in paths else each)
+        moved = re.sub(whole, place.encode().replace(b"\\", rb"\\"), moved)
+    wanted = _mapped(content, lambda each: moves.get(each, each))
     return moved if data_yaml(moved) == wanted else _dumped(wanted)
 
 
