@@ -54,7 +54,8 @@ class Field:
         """What may stand here, in words that complete 'allowed: '."""
         text = _describe(self.item, self.metadata)
         if self.is_list:
-            text = f"a list in brackets, each {text}"
+            one = "of one or more, " if self.metadata.get("filled") else ""
+            text = f"a list in brackets, {one}each {text}"
         elif get_origin(self.type) is dict:
             text = f"a mapping {{name: value}}, each value {text}"
         return f"{text}, or null" if self.optional else text

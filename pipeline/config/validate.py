@@ -87,6 +87,8 @@ def _fits(field: Field, value: Any) -> bool:
         if not isinstance(value, Mapping if isinstance(field.default, Mapping) else list):
             return False
         items = list(value.values()) if isinstance(value, Mapping) else value
+        if not items and field.metadata.get("filled"):
+            return False
         return all(_item_fits(field, item) for item in items)
     return _item_fits(field, value)
 

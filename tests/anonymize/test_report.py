@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.anonymize import Summary, anonymize_folder
 from pipeline.anonymize.entry import Face
 from pipeline.anonymize.report.document import by_score, by_size
-from pipeline.config.schema import AnonymizeConfig, RecordConfig
+from pipeline.anonymize.report.thumbnails import thumbnails
+from pipeline.config.schema import AnonymizeConfig, Method, RecordConfig, RedactConfig
 from tests.anonymize.conftest import Run
 from tests.anonymize.quick import QuickDetector
-from tests.anonymize.standin import save
+from tests.anonymize.standin import background, paint_face, save
 
 
 @pytest.fixture
@@ -74,13 +78,46 @@ def test_thumbnails_show_where_and_not_who(summary: Summary) -> None:
     """The doubtful face stands in the output; in the report it is pixelated, and outlined."""
     sources = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page(summary))
     assert len(sources) == 4  # two pictures, each whole and close up
-    whole = cv2.imdecode(np.frombuffer(base64.b64decode(sources[0]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    whole = _thumbnail(page(summary))
     assert whole.shape[:2] == (240, 260)
-    face = whole[40:130, 30:90].astype(int)
-    outline = whole[29:31, 20:100].astype(int)
+    outline = whole[29:31, 20:100]
     assert (outline[..., 0] > 200).all() and (outline[..., 2] < 90).all(), "drawn in yellow"
-    steps = np.abs(np.diff(face[..., 1], axis=0)).max(axis=1)
-    assert (steps > 12).sum() <= 8, "only the edges of a few cells remain"
+    assert _edges(whole[40:130, 30:90]) <= 8, "only the edges of a few cells remain"
+
+
+def _thumbnail(html: str) -> NDArray[np.int_]:
+    """The first one, RGB."""
+    source = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', html)[0]
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(source), np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(decoded)[..., ::-1].astype(int)
+
+
+def _edges(face: NDArray[np.int_]) -> int:
+    """Rows across which green changes: many in a painted face, few between the cells of a hidden one."""
+    return int((np.abs(np.diff(face[..., 1], axis=0)).max(axis=1) > 12).sum())
+
+
+@pytest.mark.parametrize("shown", ["redact=none", "found by the second look"])
+def test_thumbnails_hide_every_face_that_the_output_shows(tmp_path: Path, shown: str) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    weak = background(260, 240)
+    paint_face(weak, (20, 30, 100, 140), strength=0.48)
+    paint_face(weak, (160, 60, 220, 140))
+    weak[62:114:4, 160:220, 1] += 60  # stripes, to tell a face from its cells
+    Image.fromarray(weak).save(data / "two.png")
+    config = AnonymizeConfig(redact=RedactConfig(method=Method.none))
+    summary = anonymize_folder(data, out, detector=QuickDetector(), config=config)
+    entry = summary.entries["two.png"]
+    assert len(entry.faces) == len(entry.candidates) == 1
+    if shown != "redact=none":
+        (face,) = entry.faces
+        found = {"frame": 0, "box": face.box, "score": face.score}
+        entry = replace(entry, faces=[], verified={"settings": "", "findings": [found]})
+    bare = _thumbnail(f'src="{thumbnails(out, replace(entry, faces=[], verified=None), config.limits)[0]}"')
+    hidden = _thumbnail(f'src="{thumbnails(out, entry, config.limits)[0]}"')
+    where = np.s_[64:110, 168:212]
+    assert _edges(bare[where]) > 12 and _edges(hidden[where]) <= 8
 
 
 def test_it_is_written_anew_only_when_something_changed(summary: Summary) -> None:

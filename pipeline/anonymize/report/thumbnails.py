@@ -1,4 +1,4 @@
-"""Pictures for the review list: from the output, the doubtful boxes redacted, too, and drawn."""
+"""Pictures for the review list: from the output, what it shows of faces redacted, the doubtful ones drawn."""
 
 from __future__ import annotations
 
@@ -37,12 +37,19 @@ def thumbnails(out: Path, entry: Entry, limits: LimitsConfig) -> list[str]:
     except (PictureError, IndexError):
         return []
     doubtful = [face for face in entry.candidates if face.frame == worst.frame]
-    hidden = _hidden(upright, doubtful)
+    hidden = _hidden(upright, [*doubtful, *_shown(entry, worst.frame)])
     return [_encoded(_drawn(hidden, doubtful)), _encoded(_drawn(*_close_up(hidden, worst)))]
 
 
-def _hidden(upright: NDArray[np.uint8], doubtful: Sequence[Face]) -> NDArray[np.uint8]:
-    boxes = Boxes(np.array([face.box for face in doubtful]))
+def _shown(entry: Entry, frame: int) -> list[Face]:
+    """Faces that the output shows: redacted by ``none``, or found by the second look."""
+    findings = (entry.verified or {}).get("findings", ())
+    found = [Face(each["frame"], each["box"], each["score"]) for each in findings]
+    return [face for face in [*entry.faces, *found] if face.region is None and face.frame == frame]
+
+
+def _hidden(upright: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
+    boxes = Boxes(np.array([face.box for face in faces]))
     return redact(upright, regions(boxes, HIDE, (upright.shape[1], upright.shape[0])), HIDE)
 
 

@@ -88,10 +88,14 @@ class LabelsConfig:
 class VerifyConfig:
     enabled: bool = value(True, "run the detector over the output")
     scales: list[float] = value(
-        [0.5], "scales at which to look again; below 1, pictures share a canvas: at 0.5 four", above=0, high=4
+        [0.5],
+        "scales at which to look again; below 1, pictures share a canvas: at 0.5 four",
+        low=0.1,
+        high=4,
+        filled=True,
     )
     rotations: list[int] = value(
-        [0], "rotations in degrees at which to look again", choices=(0, 90, 180, 270)
+        [0], "rotations in degrees at which to look again", choices=(0, 90, 180, 270), filled=True
     )
     score_threshold: float = value(
         0.5, "a face at or above this score outside every region is a finding", low=SCORE_FLOOR, below=1

@@ -19,6 +19,7 @@ def value(
     below: float | None = None,
     choices: tuple[Any, ...] | None = None,
     path: str | None = None,
+    filled: bool | None = None,
     short: bool = False,
 ) -> Any:
     """A dataclass field with its manual entry and its bounds, which hold for each item of a list.
@@ -32,9 +33,11 @@ def value(
         below: see ``high``.
         choices: the only values allowed.
         path: what must exist there: ``folder``, ``file`` or ``savedmodel``.
+        filled: whether a list must hold something.
         short: this field is meant when several share the name that a user typed without its section.
     """
     limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices, "path": path}
+    limits["filled"] = filled
     metadata = {"help": help, "short": short} | {k: v for k, v in limits.items() if v is not None}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
