@@ -11,6 +11,13 @@ from pipeline.anonymize.images.icc import clean_profile
 _PROPERTIES = frozenset(
     b"ispe pixi hvcC av1C colr irot imir pasp auxC clap a1op a1lx lsel clli mdcv cclv amve".split()
 )
+_SIZES = {
+    b"ispe": 12, b"irot": 1, b"imir": 1, b"pasp": 8, b"clap": 32, b"a1op": 1, b"lsel": 2, b"clli": 4,
+    b"mdcv": 24, b"cclv": 37, b"amve": 8,
+}  # fmt: skip
+"""Bytes of properties that have always as many, at most (cclv)."""
+_COLOURS = {b"nclx": 11, b"nclc": 10}
+"""Bytes of a colr property by its type, but for profiles."""
 METHOD_FILE, METHOD_IDAT = 0, 1
 
 
@@ -113,14 +120,25 @@ def _property(kind: bytes, body: bytes, essential: bool, removed: list[str]) -> 
             removed.append("ICC profile (damaged)")
             return None
         return Property(kind, body[:4] + profile, essential)
-    if kind == b"auxC":
-        body = body[: body.index(b"\0", 4) + 1]
-    if kind in _PROPERTIES:
-        return Property(kind, body, essential)
+    if kind in _PROPERTIES and (kind != b"colr" or body[:4] in _COLOURS):
+        return Property(kind, body[: _length(kind, body)], essential)
     if essential:
         raise BoxRefused(f"the essential property {kind.decode('latin1')}")
     removed.append(f"property {kind.decode('latin1')}")
     return None
+
+
+def _length(kind: bytes, body: bytes) -> int:
+    """Bytes that a property has; a codec's settings, whose form is the codec's own, are taken whole."""
+    if kind == b"auxC":
+        return body.index(b"\0", 4) + 1
+    if kind == b"colr":
+        return _COLOURS[body[:4]]
+    if kind == b"pixi":
+        return 5 + body[4]
+    if kind == b"a1lx":
+        return 1 + 3 * (4 if body[0] & 1 else 2)
+    return _SIZES.get(kind, len(body))
 
 
 def references(data: bytes, at: int, end: int) -> list[tuple[bytes, int, tuple[int, ...]]]:

@@ -7,15 +7,25 @@ import struct
 from pipeline.anonymize.images.heif_boxes import Heif
 from pipeline.anonymize.images.heif_tables import Item, Property
 
+BRANDS = frozenset(
+    b"mif1 mif2 miaf MiHA MiHB MiHE MiPr heic heix heim heis hevc hevx avif avis avio MA1A MA1B tmap".split()
+)
+
 
 def assemble(heif: Heif) -> bytes:
     """The file. Item numbers, properties and references stay; names and gaps do not."""
     items = [heif.items[number] for number in sorted(heif.items)]
-    ftyp = _box(b"ftyp", heif.brand)
+    ftyp = _box(b"ftyp", _brands(heif.brand))
     # offsets have a fixed width: a first pass with zeros tells how long everything before the data is
     start = len(ftyp) + len(_meta(heif, items, 0)) + 8
     mdat = _box(b"mdat", b"".join(item.data for item in items))
     return ftyp + _meta(heif, items, start) + mdat
+
+
+def _brands(body: bytes) -> bytes:
+    """The major brand and those compatible ones that say something of a still picture."""
+    compatible = [body[at : at + 4] for at in range(8, len(body) - 3, 4)]
+    return body[:4] + bytes(4) + b"".join(dict.fromkeys(each for each in compatible if each in BRANDS))
 
 
 def _meta(heif: Heif, items: list[Item], start: int) -> bytes:

@@ -9,6 +9,7 @@ software goes by it. Layout: ICC.1:2022, 7.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 _COLOUR_TAGS = frozenset(
     b"A2B0 A2B1 A2B2 A2B3 B2A0 B2A1 B2A2 B2A3 D2B0 D2B1 D2B2 D2B3 B2D0 B2D1 B2D2 B2D3 "
@@ -66,7 +67,7 @@ def clean_profile(profile: bytes) -> bytes | None:
     ):
         return None
     name = _description(tags.get(b"desc", b""))
-    kept = {key: data for key, data in tags.items() if key in _COLOUR_TAGS}
+    kept = {key: _cut(data) for key, data in tags.items() if key in _COLOUR_TAGS and data[:4] in _TYPES}
     if not kept:
         return None
     words = {b"desc": name if name in _PUBLIC_NAMES else f"{space} profile", b"cprt": "none"}
@@ -88,6 +89,46 @@ def _tags(profile: bytes) -> dict[bytes, bytes]:
             raise ValueError("tag outside the profile")
         tags[key] = profile[start : start + size]
     return tags
+
+
+def _cut(element: bytes) -> bytes:
+    """The element without what follows it; of a transform in parts, which lie anywhere, all of it."""
+    return element[: _LENGTHS[element[:4]](element)] if element[:4] in _LENGTHS else element
+
+
+def _curve(element: bytes) -> int:
+    return 12 + 2 * int.from_bytes(element[8:12], "big")
+
+
+def _parametric(element: bytes) -> int:
+    return 12 + 4 * {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}.get(int.from_bytes(element[8:10], "big"), 0)
+
+
+def _table(element: bytes) -> int:
+    """``mft1`` and ``mft2``: channels in and out, points of the grid, then curves, grid, curves."""
+    inner, outer, points = element[8:11]
+    if element[:4] == b"mft1":
+        return int(48 + 256 * inner + points**inner * outer + 256 * outer)
+    first, last = struct.unpack_from(">HH", element, 48)
+    return int(52 + 2 * (first * inner + points**inner * outer + last * outer))
+
+
+_LENGTHS: dict[bytes, Callable[[bytes], int]] = {
+    b"XYZ ": lambda _: 20,
+    b"curv": _curve,
+    b"para": _parametric,
+    b"sf32": lambda _: 44,  # chad alone has one: nine numbers
+    b"mft1": _table,
+    b"mft2": _table,
+    b"sig ": lambda _: 12,
+    b"meas": lambda _: 36,
+    b"view": lambda _: 36,
+    b"cicp": lambda _: 12,
+    b"chrm": lambda element: 12 + 8 * int.from_bytes(element[8:10], "big"),
+}
+"""Bytes that an element of a type has (ICC.1:2022, 10)."""
+_TYPES = frozenset({*_LENGTHS, b"mAB ", b"mBA ", b"mpet"})
+"""What changes colour: none of them holds words."""
 
 
 def _description(element: bytes) -> str:

@@ -96,6 +96,7 @@ def parse(data: bytes) -> Png:
         raise ChunkError("no picture data (IDAT)")
     png.idat = b"".join(parts)
     _check_palette(png)
+    _cut_transparency(png)
     return png
 
 
@@ -114,8 +115,21 @@ def _check_palette(png: Png) -> None:
     size = len(png.kept.get(b"PLTE", b""))
     if png.header.colour == 3 and not (0 < size <= 768 and size % 3 == 0):
         raise ChunkError("no palette (PLTE)")
-    if png.header.colour in (0, 4):
-        png.kept.pop(b"PLTE", None)
+    if png.header.colour != 3 and png.kept.pop(b"PLTE", None) is not None:
+        png.removed.append("PLTE (a palette that no pixel uses)")
+
+
+def _cut_transparency(png: Png) -> None:
+    """A tRNS chunk is as long as its colour type says; what follows no decoder reads."""
+    key = png.kept.pop(b"tRNS", None)
+    if key is None:
+        return
+    entries = len(png.kept.get(b"PLTE", b"")) // 3
+    room = {0: 2, 2: 6, 3: min(len(key), entries)}.get(png.header.colour, 0)
+    if room and len(key) >= room:
+        png.kept[b"tRNS"] = key[:room]
+    if len(key) != room:
+        png.removed.append("tRNS (bytes that are no transparency)")
 
 
 def _read_ancillary(png: Png, name: bytes, payload: bytes) -> None:

@@ -24,7 +24,7 @@ from pipeline.anonymize.images.limits import check_size, check_total
 from pipeline.anonymize.images.model import Frame, Picture, PictureError, Pixels
 from pipeline.anonymize.images.palette import PaletteFrame
 from pipeline.anonymize.images.raster import RasterFrame, changed_or_none
-from pipeline.anonymize.images.tiff_segments import COMPRESSIONS, JPEG, Layout, clean_jpeg
+from pipeline.anonymize.images.tiff_segments import COMPRESSIONS, JPEG, Layout, clean_jpeg, without_tail
 from pipeline.anonymize.images.tiff_tags import Directory
 from pipeline.config.schema import LimitsConfig
 
@@ -228,7 +228,10 @@ def _segments(page: tifffile.TiffPage, data: bytes, layout: Layout, where: str) 
     if sum(count for _, count in places) > len(data):
         raise PictureError("corrupt", f"{where}: strips or tiles overlap")
     segments = [data[start : start + count] for start, count in places]
-    return [clean_jpeg(segment) for segment in segments] if layout.compression == JPEG else segments
+    if layout.compression == JPEG:
+        return [clean_jpeg(segment) for segment in segments]
+    coded = zip(segments, layout.sizes(), strict=True)
+    return [without_tail(segment, layout.compression, size) for segment, size in coded]
 
 
 def encode(picture: Picture, redacted: Mapping[int, Pixels]) -> tuple[bytes, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,32 @@ from numpy.typing import NDArray
 from pipeline.anonymize.images import jpeg, jpeg_segments
 
 NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE, LZMA, ZSTD = 1, 5, 7, 8, 32773, 32946, 34925, 50000
+
+
+def without_tail(segment: bytes, compression: int, size: int) -> bytes:
+    """The segment up to where its coded data ends, as far as its compression tells.
+
+    Args:
+        size: bytes that it codes.
+    """
+    if compression == NONE:
+        return segment[:size]
+    if compression in (DEFLATE, OLD_DEFLATE):
+        return _ended(zlib.decompressobj(), segment)
+    return _ended(lzma.LZMADecompressor(), segment) if compression == LZMA else segment
+
+
+def _ended(decoder: Any, segment: bytes) -> bytes:
+    """Inflated in small pieces and forgotten: only where the stream ends matters."""
+    try:
+        decoder.decompress(segment, PIECE)
+        while not decoder.eof:
+            left = getattr(decoder, "unconsumed_tail", b"")
+            if not decoder.decompress(left, PIECE) and not left:
+                return segment  # cut short: decoding it says so
+    except (zlib.error, lzma.LZMAError):
+        return segment
+    return segment[: len(segment) - len(decoder.unused_data)]
 
 
 def _zlib(data: bytes, size: int) -> bytes:
@@ -39,6 +66,8 @@ _ENCODERS: dict[int, Callable[[NDArray[np.uint8]], bytes | bytearray]] = {
     ZSTD: lambda rows: imagecodecs.zstd_encode(rows.tobytes()),
 }
 COMPRESSIONS = frozenset({*_DECODERS, JPEG})
+PIECE = 1 << 20
+"""Bytes that are decoded at once where the end of a stream is looked for."""
 
 
 class SegmentError(ValueError):
@@ -94,6 +123,12 @@ class Layout:
                         channels,
                         rows if self.tiled else bottom - top,
                     )
+
+    def sizes(self) -> Iterator[int]:
+        """Bytes that each segment codes, in stored order."""
+        for _, _, channels, rows in self.places():
+            samples = len(range(self.samples)[channels])
+            yield rows * ((self.block[1] * samples * self.bits + 7) // 8)
 
     def decode(self, segments: list[bytes]) -> NDArray[Any]:
         """Samples ``[H, W, S]``; 1-bit ones as 0 and 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.anonymize.images import PictureError, check_clean
+from pipeline.anonymize.images import PictureError, check_clean, write_picture
 from pipeline.anonymize.images.heif import _TURNS
-from tests.anonymize.images.makers import encoded, opened, profile, psnr, rewritten, texture
+from pipeline.anonymize.images.heif_tables import Property, _property
+from tests.anonymize.images.makers import SECRET, encoded, opened, profile, psnr, rewritten, texture
 
 pillow_heif.register_heif_opener()
 
@@ -158,3 +160,56 @@ def test_a_sequence_is_refused_by_name(brand: bytes, tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="sequence") as caught:
         opened(tmp_path, data[:8] + brand + data[12:])
     assert caught.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"ispe", bytes(4) + struct.pack(">II", 80, 64)),
+        (b"pixi", bytes(4) + b"\3\x08\x08\x08"),
+        (b"clli", struct.pack(">HH", 1000, 400)),
+        (b"colr", b"nclx" + struct.pack(">HHHB", 1, 13, 6, 128)),
+        (b"auxC", bytes(4) + b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"),
+        (b"irot", b"\1"),
+        (b"a1lx", b"\0" + bytes(6)),
+    ],
+)
+def test_what_follows_a_property_goes(kind: bytes, body: bytes) -> None:
+    removed: list[str] = []
+    assert _property(kind, body + SECRET, False, removed) == Property(kind, body)
+    assert _property(kind, body, False, removed) == Property(kind, body) and removed == []
+
+
+def test_colours_of_a_kind_of_its_own_go() -> None:
+    removed: list[str] = []
+    assert _property(b"colr", b"mine" + SECRET, False, removed) is None
+    assert removed == ["property colr"]
+
+
+def test_brands_say_what_the_file_is_and_no_more(tmp_path: Path) -> None:
+    data = encoded(texture(64, 80), "AVIF", quality=70)
+    (size,) = struct.unpack_from(">I", data, 0)
+    secret = SECRET + bytes(-len(SECRET) % 4)
+    picture = opened(tmp_path, _moved(data, size, secret))
+    assert check_clean(tmp_path / "in.bin")
+    write_picture(picture, {}, tmp_path / "out.bin")
+    out = (tmp_path / "out.bin").read_bytes()
+    assert SECRET not in out and check_clean(tmp_path / "out.bin") == []
+    assert out[8:12] == b"avif" and b"mif1" in out[16:64] and b"MA1B" in out[16:64]
+
+
+def _moved(data: bytes, ftyp: int, more: bytes) -> bytes:
+    """The file with more behind its brands; what iloc points to lies that much later."""
+    grown = struct.pack(">I", ftyp + len(more)) + data[4:ftyp] + more + data[ftyp:]
+    at = grown.index(b"iloc") + 4
+    version, sizes = grown[at], grown[at + 4 : at + 6]
+    assert version == 0 and sizes == b"\x44\x00"  # as libheif writes it: offsets and lengths of 4 bytes
+    (count,) = struct.unpack_from(">H", grown, at + 6)
+    moved, at = bytearray(grown), at + 8
+    for _ in range(count):
+        (extents,) = struct.unpack_from(">H", moved, at + 4)
+        for extent in range(extents):
+            (offset,) = struct.unpack_from(">I", moved, at + 6 + 8 * extent)
+            struct.pack_into(">I", moved, at + 6 + 8 * extent, offset + len(more))
+        at += 6 + 8 * extents
+    return bytes(moved)

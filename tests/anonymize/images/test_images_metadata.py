@@ -144,6 +144,23 @@ def tiff_jpeg() -> bytes:
     return out.getvalue()
 
 
+def tiff_behind_a_strip(compression: str | None) -> bytes:
+    """The last strip is said to be longer than it is, and holds more."""
+    out = io.BytesIO()
+    tifffile.imwrite(
+        out, texture(40, 56), photometric="rgb", rowsperstrip=16, compression=compression, metadata=None,
+        software=False,
+    )  # fmt: skip
+    data = bytearray(out.getvalue() + SECRET)
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        page = file.pages.first
+        tag = page.tags[279]
+        size = len(data) - page.dataoffsets[-1]
+        form = "<H" if tag.dtype == 3 else "<I"
+        struct.pack_into(form, data, tag.valueoffset + 2 * struct.calcsize(form), size)
+    return bytes(data)
+
+
 def bmp() -> bytes:
     plain = bytearray(encoded(texture(40, 57), "BMP"))
     plain[6:10] = b"LEAK"
@@ -182,11 +199,23 @@ MAKERS: dict[str, tuple[Callable[[], bytes], set[str]]] = {
         lambda: png((b"eXIf", exif(6, thumbnail=True)[6:])),
         {"EXIF Make", "EXIF GPS", "EXIF thumbnail (IFD1)"},
     ),
+    "png transparency": (
+        lambda: png((b"tRNS", bytes(6) + SECRET)), {"tRNS (bytes that are no transparency)"}
+    ),
+    "png palette": (
+        lambda: png((b"PLTE", SECRET + bytes(-len(SECRET) % 3))), {"PLTE (a palette that no pixel uses)"}
+    ),
     "png late": (lambda: png((b"tEXt", b"Author\0" + SECRET), late=True), {"tEXt (text)"}),
     "png private": (lambda: png((b"prVt", SECRET), (b"caBX", SECRET)), {"prVt chunk", "caBX chunk"}),
     "png trailer": (lambda: png(trailer=SECRET), {AFTER}),
     "png hidden": (hidden_in_idat, set()),
     "png icc": (lambda: encoded(texture(30, 40), "PNG", icc_profile=private_profile()), set()),
+    "jpeg icc, behind numbers": (
+        lambda: encoded(texture(30, 40), "JPEG", icc_profile=private_profile({b"wtpt": SECRET})), set()
+    ),
+    "jpeg icc, words for numbers": (
+        lambda: encoded(texture(30, 40), "JPEG", icc_profile=private_profile({b"tech": TEXT})), set()
+    ),
     "webp": (
         lambda: webp((b"prVt", SECRET), lossless=True, icc_profile=private_profile()),
         {"XMP", "EXIF Make", "chunk prVt"},
@@ -196,14 +225,23 @@ MAKERS: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "tiff": (tiff, {f"TIFF {n}" for n in ("ImageDescription", "Software", "SubIFDs", "XMP", "65000")}),
     "tiff preview": (tiff_with_preview, {"preview pages"}),
     "tiff jpeg": (tiff_jpeg, set()),
+    "tiff strip": (lambda: tiff_behind_a_strip(None), set()),
+    "tiff deflate": (lambda: tiff_behind_a_strip("zlib"), set()),
     "bmp": (bmp, {"bytes outside the picture"}),
     "heic": (heif("HEIF"), {"EXIF", "XMP"}),
     "avif": (heif("AVIF"), {"EXIF", "XMP"}),
 }  # fmt: skip
 
 
-def private_profile() -> bytes:
-    """The sRGB profile, with a monitor's name and serial number where makers put them."""
+TEXT = b"text\0\0\0\0" + SECRET
+
+
+def private_profile(more: dict[bytes, bytes] | None = None) -> bytes:
+    """The sRGB profile, with a monitor's name and serial number where makers put them.
+
+    Args:
+        more: put behind these elements.
+    """
     tags = {b"desc": SECRET + b" monitor", b"cprt": b"(c) " + SECRET, b"dmnd": SECRET, b"mmod": SECRET}
     base = profile()
     (count,) = struct.unpack_from(">I", base, 128)
@@ -214,6 +252,8 @@ def private_profile() -> bytes:
     for key, text in tags.items():
         words = text.decode().encode("utf-16-be")
         kept[key] = struct.pack(">4sIII2s2sII", b"mluc", 0, 1, 12, b"en", b"US", len(words), 28) + words
+    for key, data in (more or {}).items():
+        kept[key] = kept.get(key, b"") + data
     at, table, body = 132 + 12 * len(kept), b"", b""
     for key, data in kept.items():
         table += struct.pack(">4sII", key, at + len(body), len(data))

@@ -27,6 +27,17 @@ _PROPERTIES = {
     *(b"lsel", b"clli", b"mdcv", b"cclv", b"amve"),
 }
 
+_LONGEST = {
+    b"ispe": 12,
+    b"irot": 1,
+    b"imir": 1,
+    b"pixi": 21,
+    b"pasp": 8,
+    b"clap": 32,
+    b"clli": 4,
+    b"mdcv": 24,
+}
+
 
 def _number(data: bytes) -> int:
     return int.from_bytes(data, "big")
@@ -45,6 +56,8 @@ def _walk(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def findings(data: bytes) -> list[str]:
     found, coded, named = [], 0, 0
     for kind, body in _walk(data):
+        if kind == b"ftyp" and (any(body[4:8]) or len(body) > 80 or not body.isascii()):
+            found.append("bytes among the brands")
         if kind not in _TOP:
             found.append(f"box {kind.decode('latin1')}")
         coded += len(body) if kind == b"mdat" else 0
@@ -83,6 +96,10 @@ def _property(kind: bytes, body: bytes) -> list[str]:
         return icc.findings(body[4:])
     if kind == b"auxC" and b"alpha" not in body and not body.endswith(b"auxid:1\0"):
         return ["an auxiliary picture"]
+    if kind == b"colr" and (body[:4] not in (b"nclx", b"nclc") or len(body) > 11):
+        return ["colr of an unknown kind"]
+    if len(body) > _LONGEST.get(kind, len(body)):
+        return [f"bytes in property {kind.decode('latin1')}"]
     return [] if kind in _PROPERTIES else [f"property {kind.decode('latin1')}"]
 
 

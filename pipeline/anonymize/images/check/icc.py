@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 
 from PIL import ImageCms
 
@@ -28,6 +29,9 @@ _PRIVATE = (
     b"pseq",
     b"psid",
 )
+
+_FIXED = {b"XYZ ": 20, b"sf32": 44, b"sig ": 12, b"meas": 36, b"view": 36, b"cicp": 12}
+_NUMBERS = {*_FIXED, b"curv", b"para", b"mft1", b"mft2", b"mAB ", b"mBA ", b"mpet", b"chrm"}
 
 
 def findings(profile: bytes) -> list[str]:
@@ -55,4 +59,11 @@ def findings(profile: bytes) -> list[str]:
     count = int.from_bytes(profile[128:132], "big")
     table = [profile[132 + 12 * i : 136 + 12 * i] for i in range(count)]
     found += [f"ICC {tag.decode('latin1')}" for tag in table if tag in _PRIVATE]
+    for i in range(count):
+        tag, start, size = struct.unpack_from(">4sII", profile, 132 + 12 * i)
+        kind = profile[start : start + 4]
+        if tag not in (b"desc", b"cprt") and kind not in _NUMBERS:
+            found.append(f"ICC {tag.decode('latin1')} of type {kind.decode('latin1')}")
+        if size > _FIXED.get(kind, size):
+            found.append(f"bytes in ICC {tag.decode('latin1')}")
     return found

@@ -6,14 +6,14 @@ import zlib
 
 from pipeline.anonymize.images.check import exif, icc
 
-_PICTURE = {"IHDR", "PLTE", "IDAT", "IEND", "tRNS", "acTL", "fcTL", "fdAT"}
+_PICTURE = {"IHDR", "IDAT", "IEND", "acTL", "fcTL", "fdAT"}
 _COLOUR = {"gAMA": 4, "cHRM": 32, "sRGB": 1, "cICP": 4, "mDCV": 24, "cLLI": 8, "pHYs": 9}  # exact sizes
 _SHORT = {"sBIT": 4, "bKGD": 6}  # at most
 
 
 def findings(data: bytes) -> list[str]:
     found: list[str] = []
-    at, name = 8, ""
+    at, name, colour, palette = 8, "", data[25], 0
     streams: list[zlib._Decompress] = []
     while name != "IEND":
         length = int.from_bytes(data[at : at + 4], "big")
@@ -24,7 +24,14 @@ def findings(data: bytes) -> list[str]:
             streams.append(zlib.decompressobj())
         if name in ("IDAT", "fdAT"):
             _skim(streams[-1], body[4 if name == "fdAT" else 0 :])
-        found += _judge(name, body)
+        if name == "PLTE":
+            palette = len(body)
+            found += [] if colour == 3 and palette <= 768 else ["chunk PLTE"]
+        elif name == "tRNS":
+            longest = {0: 2, 2: 6, 3: palette // 3}.get(colour, 0)
+            found += [] if len(body) <= longest else ["bytes in chunk tRNS"]
+        else:
+            found += _judge(name, body)
     if any(not stream.eof or stream.unused_data for stream in streams):
         found.append("bytes beside the picture data")
     if at != len(data):

@@ -6,6 +6,7 @@ Every byte must belong to a directory, a value, a strip or a tile; what lies bet
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 
 from pipeline.anonymize.images.check import icc, jpeg
@@ -78,11 +79,39 @@ def _judge(walk: _Walk, entries: dict[int, tuple[int, int, int]]) -> list[str]:
         found += icc.findings(walk.data[at : at + size])
     starts = walk.numbers(entries.get(273) or entries.get(324))
     sizes = walk.numbers(entries.get(279) or entries.get(325))
+    (compression,) = walk.numbers(entries.get(259)) or [1]
     for start, size in zip(starts, sizes, strict=True):
         walk.used.append((start, start + size))
-        if walk.numbers(entries.get(259)) == [7]:
+        if compression == 7:
             found += jpeg.findings(walk.data[start : start + size])
+        if compression in (8, 32946) and _goes_on(walk.data[start : start + size]):
+            found.append("bytes behind a strip or tile")
+    if compression == 1 and sum(sizes) > _uncompressed(walk, entries, len(sizes)):
+        found.append("bytes behind a strip or tile")
     return found
+
+
+def _goes_on(segment: bytes) -> bool:
+    """Whether something follows the compressed stream."""
+    inflater = zlib.decompressobj()
+    while segment and not inflater.eof:
+        inflater.decompress(segment, 1 << 20)
+        segment = inflater.unconsumed_tail
+    return bool(inflater.unused_data)
+
+
+def _uncompressed(walk: _Walk, entries: dict[int, tuple[int, int, int]], segments: int) -> int:
+    """Bytes of the page's pixels, with the padding of tiles."""
+
+    def number(tag: int, default: int) -> int:
+        return (walk.numbers(entries.get(tag)) or [default])[0]
+
+    separate, samples = number(284, 1) == 2, number(277, 1)
+    width, rows = number(322, number(256, 0)), number(323, number(257, 0))
+    row = (width * (1 if separate else samples) * number(258, 1) + 7) // 8
+    if 323 in entries:
+        return segments * rows * row
+    return rows * row * (samples if separate else 1)
 
 
 def _gaps(walk: _Walk) -> list[str]:
