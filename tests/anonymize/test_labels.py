@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from pipeline.anonymize import Summary, anonymize_folder
 from pipeline.config.schema import AnonymizeConfig, LabelsConfig, RedactConfig
+from tests.anonymize.images.makers import encoded
 from tests.anonymize.quick import QuickDetector
 from tests.anonymize.standin import save
 
@@ -280,6 +282,14 @@ def test_labels_that_embed_data_stay_out(data: Path) -> None:
     }
     for name, content in embedding.items():
         (data / name).write_text(json.dumps(content))
+    thumbnail = b64encode(encoded(np.zeros((40, 30, 3), np.uint8), "JPEG", quality=20)).decode()
+    assert 200 < len(thumbnail) < 2000
+    for name, value in {
+        "small.json": thumbnail,
+        "address.json": f"data:image/jpeg;base64,{thumbnail}",
+    }.items():
+        embedding[name] = {"images": [{**image, "thumbnail": value}]}
+        (data / name).write_text(json.dumps(embedding[name]))
     (data / "twice.json").write_text(f'{{"x": "{BLOB}", "x": 1, "images": [{{"file_name": "a.png"}}]}}')
     texts = {
         "value.yaml": f"path: .\nnames: [hat]\nthumbnail: {BLOB}\n",

@@ -5,6 +5,8 @@ Rows are few lines to read and write, and no library keeps 1, 4, 16 and 32 bits 
 
 from __future__ import annotations
 
+import functools
+import operator
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -166,6 +168,7 @@ def _drawn(bmp: Bmp, frame: Frame, pixels: Pixels) -> NDArray[np.uint8]:
             top = mask >> shift
             scaled = (channel[changed].astype(np.uint64) * top + 127) // 255 << shift
             values[changed] = values[changed] & ~np.uint32(mask) | scaled.astype(np.uint32)
+    values[changed] &= np.uint32(functools.reduce(operator.or_, bmp.masks))  # spare bits may hold anything
     return values.astype("<u2" if bmp.bits == 16 else "<u4").view(np.uint8)
 
 

@@ -66,11 +66,12 @@ def to_rgb8(pixels: Pixels, white_is_zero: bool = False) -> NDArray[np.uint8]:
 
     CMYK goes the plain way, ``(255 - ink) * (255 - black) / 255``: a detector needs no proof colours.
     16-bit samples that use only the low 10, 12 or 14 bits, as scientific cameras write them, would be
-    black after a plain shift; the shift therefore goes by the highest bit in use.
+    black after a plain shift; the shift therefore goes by the highest bit in use, but for a thousandth of the
+    samples, which may be hot pixels or a text burnt in, and become white.
     """
     if pixels.dtype != np.uint8:
-        bits = max(int(pixels.max(initial=0)).bit_length(), 8)
-        pixels = (pixels >> (bits - 8)).astype(np.uint8)
+        bits = max(_nearly_highest(pixels).bit_length(), 8)
+        pixels = np.minimum(pixels >> (bits - 8), 255).astype(np.uint8)
     if white_is_zero:
         pixels = 255 - pixels
     if pixels.ndim == 2:
@@ -79,6 +80,12 @@ def to_rgb8(pixels: Pixels, white_is_zero: bool = False) -> NDArray[np.uint8]:
         ink = 255 - pixels[:, :, :3].astype(np.uint16)
         return (ink * (255 - pixels[:, :, 3:].astype(np.uint16)) // 255).astype(np.uint8)
     return pixels
+
+
+def _nearly_highest(pixels: Pixels) -> int:
+    """The least value that all but a thousandth of the samples do not exceed."""
+    seen = np.cumsum(np.bincount(pixels.ravel(), minlength=1))
+    return int(np.searchsorted(seen, seen[-1] * 0.999))
 
 
 def from_rgb8(rgb: Sequence[int], like: Pixels, white_is_zero: bool = False) -> tuple[int, ...]:

@@ -18,6 +18,10 @@ IGNORE = "redacted_face"
 """Name of the class that ``labels.ignore_faces`` adds."""
 LONGEST = 4096
 """Characters of one value of a label file; more is data, perhaps the picture itself."""
+SHORTEST = 200
+"""Characters from which on a value that begins as a picture does is one: thumbnails are short."""
+PICTURES = "/9j/", "iVBOR", "R0lGOD", "UklGR", "data:image"
+"""How JPEG, PNG, GIF and WebP begin in base64."""
 
 
 class LabelError(Exception):
@@ -34,9 +38,15 @@ def refuse_embedded(texts: Iterable[object]) -> None:
     Raises:
         LabelError: ``embeds_data``.
     """
-    longest = max((len(each) for each in texts if isinstance(each, (str, bytes))), default=0)
-    if longest > LONGEST:
-        raise LabelError("embeds_data", f"holds a value of {longest} characters, perhaps a picture")
+    for each in texts:
+        if isinstance(each, (str, bytes)) and (
+            len(each) > LONGEST or (len(each) > SHORTEST and _like_a_picture(each[:10]))
+        ):
+            raise LabelError("embeds_data", f"holds a value of {len(each)} characters, perhaps a picture")
+
+
+def _like_a_picture(start: str | bytes) -> bool:
+    return (start if isinstance(start, str) else start.decode("latin1")).startswith(PICTURES)
 
 
 @dataclass(frozen=True)

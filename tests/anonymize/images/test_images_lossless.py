@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.anonymize.images.makers import LOSSLESS, opened, rewritten
+from pipeline.anonymize.images import write_picture
+from tests.anonymize.images.makers import LOSSLESS, encoded, opened, rewritten, texture
 
 SIDES = st.integers(1, 70)
 
@@ -148,3 +149,20 @@ def test_an_undeclared_channel_is_levelled_in_the_region(kind: str, leaks: bool,
     assert extra is not None
     assert (extra[5:20, 5:20].std() > 0) == leaks
     np.testing.assert_array_equal(extra[20:], array[20:, :, 3])
+
+
+def test_spare_bytes_of_a_bmp_are_levelled_where_it_is_redacted(tmp_path: Path) -> None:
+    """32 bits and no masks: what the fourth byte holds may be a picture of its own."""
+    data = encoded(np.dstack([texture(40, 56), texture(40, 56, seed=1)[:, :, 0]]), "BMP")
+    picture = opened(tmp_path, data)
+    redacted = picture.frames[0].pixels.copy()
+    redacted[4:12, 6:20] = 7
+    write_picture(picture, {0: redacted}, tmp_path / "out.bmp")
+    before, after = (
+        np.frombuffer(each[-40 * 56 * 4 :], np.uint8).reshape(40, 56, 4)[::-1, :, 3]
+        for each in (data, (tmp_path / "out.bmp").read_bytes())
+    )
+    expected = before.copy()
+    expected[4:12, 6:20] = 0
+    assert len(np.unique(before)) > 100
+    np.testing.assert_array_equal(after, expected)

@@ -21,6 +21,16 @@ def test_deep_samples_are_shown_by_the_highest_bit_in_use(bits: int) -> None:
     np.testing.assert_array_equal(to_rgb8(deep), shallow)
 
 
+def test_hot_pixels_do_not_darken_the_rest() -> None:
+    deep = np.tile(np.arange(4096, dtype=np.uint16)[None, :, None], (1, 1, 3))
+    hot = deep.copy()
+    hot[0, 7] = 65535
+    seen = to_rgb8(hot)
+    assert (seen[0, 7] == 255).all()
+    seen[0, 7] = to_rgb8(deep)[0, 7]
+    np.testing.assert_array_equal(seen, to_rgb8(deep))
+
+
 def test_ink_and_inverted_grey() -> None:
     grey = texture(20, 30, 1)
     np.testing.assert_array_equal(to_rgb8(grey, white_is_zero=True)[:, :, 0], 255 - grey)
