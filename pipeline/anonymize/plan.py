@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +145,14 @@ def removed(journal: Journal, found: Sequence[Found]) -> Iterator[str]:
 
 
 def ignores_case(folder: Path) -> bool:
-    """Whether the file system takes names for equal that differ in case; seen from the folder's own name."""
-    for existing in (folder, *folder.parents):
+    """Whether the file system takes names for equal that differ in case.
+
+    Seen from what lies in the folder, for that may be another file system than what it lies in (a run has its
+    lock there); where nothing does, from the folder's own name.
+    """
+    lying = folder.iterdir() if folder.is_dir() else iter(())
+    telling = islice((each for each in lying if each.name.swapcase() != each.name), 1)
+    for existing in (*telling, folder, *folder.parents):
         other = existing.with_name(existing.name.swapcase()) if existing.name else existing
         if existing.exists() and other.name != existing.name:
             return other.exists() and other.samefile(existing)

@@ -204,6 +204,10 @@ def test_file_system_is_asked_whether_it_ignores_case(tmp_path: Path) -> None:
     assert not ignores_case(folder / "not-yet-there")
     (tmp_path / "NAME").symlink_to(folder)  # what a file system that ignores case looks like
     assert ignores_case(folder)
+    (folder / "lock").write_text("")
+    assert not ignores_case(folder), "mounted there, a file system of its own"
+    (folder / "LOCK").symlink_to(folder / "lock")
+    assert ignores_case(folder)
 
 
 def test_ignore_is_the_users_choice(run: Run, photos: Path) -> None:
