@@ -37,11 +37,11 @@ ALL: dict[str, type] = COMMANDS | {
     "runtimes": RuntimesConfig,
     "tiles": TilesConfig,
 }
-# EfficientDet paper, table 1: the size of each model.
+# EfficientDet paper, table 1: the size of each model, but for what D0 and D2 see, as the released ones do.
 SIZES = {
-    "efficientdet_d0": ("b0", 512, 64, 3, 3),
+    "efficientdet_d0": ("b0", 640, 64, 3, 3),
     "efficientdet_d1": ("b1", 640, 88, 4, 3),
-    "efficientdet_d2": ("b2", 768, 112, 5, 3),
+    "efficientdet_d2": ("b2", 896, 112, 5, 3),
     "efficientdet_d3": ("b3", 896, 160, 6, 4),
 }
 
