@@ -15,6 +15,7 @@ def main(config: TrainConfig) -> int:
     print(f"data set version: {result.version.folder}")
     if result.saved_model:
         print(f"detector:         {result.saved_model}")
+    if result.metrics:
         print(f"figures:          {result.folder}/evaluation/summary.md")
         print("compare runs:     make ui")
     return 0
