@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.environment import environment
 from pipeline.anonymize.detect import Detections
 from pipeline.boxes import Boxes
 from pipeline.errors import UserError
@@ -97,10 +97,7 @@ def deface_environment(folder: Path) -> Path:
     Raises:
         UserError: it cannot be installed (no network?).
     """
-    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    ready = folder / "ready"
-    if ready.is_file():
-        return python
+    return environment(folder, PACKAGES)
     print(f"Installing {', '.join(PACKAGES)} into {folder}", file=sys.stderr)
     venv.create(folder, with_pip=True, clear=True)
     install = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
