@@ -85,16 +85,15 @@ class Planner:
                     status, message = "left_out", f"{message}, made with other settings"
             entry = refused(found.path, found.kind.value, reason, message, old=old, status=status)
             return Task(found.path, source, target, Action.keep, refused=entry)
-        if old and self.journal.started[found.path]:
-            # What lies there was made by the run that ended so, with settings that no line tells.
-            action, why = Action.make, "interrupted"
-        else:
-            action, why = self._action(source, target, old)
+        action, why = self._action(source, target, old)
         return Task(found.path, source, target, action, why)
 
     def _action(self, source: Path, target: Path, old: Entry | None) -> tuple[Action, str]:
         if old is None or old.source is None:
             return Action.make, "new"
+        if self.journal.started[old.path]:
+            # What lies there was made by the run that ended so, with settings that no line tells.
+            return Action.make, "interrupted"
         if not old.source.is_same(source):
             return Action.make, "source changed"
         if names := list(changed(old.settings, self.settings)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.anonymize.images.model import Frame, MismatchError, Pixels
 
 _COMPARED = 1 << 20  # bytes compared at once: the result of a comparison is as large as what is compared
+_COUNTED = 64  # rows whose samples are counted at once: that takes 8 bytes a sample
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -71,7 +72,8 @@ def to_rgb8(pixels: Pixels, white_is_zero: bool = False) -> NDArray[np.uint8]:
     """
     if pixels.dtype != np.uint8:
         bits = max(_nearly_highest(pixels).bit_length(), 8)
-        pixels = np.minimum(pixels >> (bits - 8), 255).astype(np.uint8)
+        shifted = pixels >> (bits - 8)
+        pixels = np.minimum(shifted, 255, out=shifted).astype(np.uint8)
     if white_is_zero:
         pixels = 255 - pixels
     if pixels.ndim == 2:
@@ -84,7 +86,10 @@ def to_rgb8(pixels: Pixels, white_is_zero: bool = False) -> NDArray[np.uint8]:
 
 def _nearly_highest(pixels: Pixels) -> int:
     """The least value that all but a thousandth of the samples do not exceed."""
-    seen = np.cumsum(np.bincount(pixels.ravel(), minlength=1))
+    counts = np.zeros(1 << 16, np.int64)
+    for top in range(0, len(pixels), _COUNTED):
+        counts += np.bincount(pixels[top : top + _COUNTED].ravel(), minlength=len(counts))
+    seen = np.cumsum(counts)
     return int(np.searchsorted(seen, seen[-1] * 0.999))
 
 
