@@ -24,8 +24,8 @@ Picture = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
 Labels = NDArray[np.int64]  # [N, 2]: class and crowd flag
 
-MIN_FACE = 4.0  # px of the training crop: smaller boxes are not taught
-MIN_VISIBLE = 0.35  # share of a box that must stay inside the crop
+MIN_FACE = 4.0  # px of the training crop: smaller faces are neither taught nor taught as background
+MIN_VISIBLE = 0.35  # share of a face that must stay inside the crop, likewise
 RECENT = 32  # pictures kept for mosaics
 
 
@@ -57,11 +57,11 @@ def build_crop(strengths: Strengths, size: int, seed: int | None) -> A.Compose:
             label_fields=["index"],
             clip=True,
             filter_invalid_bboxes=True,
-            min_visibility=MIN_VISIBLE,
-            min_width=MIN_FACE,
-            min_height=MIN_FACE,
+            min_width=1,
+            min_height=1,
         ),
         seed=seed,
+        save_applied_params=True,
     )
 
 
@@ -185,7 +185,20 @@ class Augmenter:
 
 
 def _cropped(part: tuple[Picture, Boxes, Labels], crop: A.Compose) -> tuple[Picture, Boxes, Labels]:
+    """What is left of the picture and its boxes; those that show too little of a face are to be ignored."""
     image, boxes, labels = part
     result = crop(image=image, bboxes=boxes, index=np.arange(len(boxes)).tolist())
     left = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
-    return result["image"], left, labels[np.asarray(result["index"], np.int64).reshape(-1)]
+    kept = np.asarray(result["index"], np.int64).reshape(-1)
+    labels = labels[kept]
+    scale = dict(result["applied_transforms"])[ScaleJitterCrop.__name__]["scale"]
+    sides, whole = _sides(left, result["image"]), _sides(boxes[kept], image) * scale
+    ignored = (sides.min(axis=1) < MIN_FACE) | (sides.prod(axis=1) < MIN_VISIBLE * whole.prod(axis=1))
+    labels[:, 1] |= ignored
+    return result["image"], left, labels
+
+
+def _sides(boxes: Boxes, image: Picture) -> Boxes:
+    """Width and height in pixels, ``[N, 2]``."""
+    height, width = image.shape[:2]
+    return (boxes[:, 2:] - boxes[:, :2]) * np.array([width, height], np.float32)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.config.schema import AugmentConfig
-from pipeline.data.augment import Augmenter
+from pipeline.data.augment import MIN_VISIBLE, Augmenter
 from pipeline.data.cropping import FOCUS_SIDES
 
 GEOMETRY_ONLY = {"colour": 0.0, "grey": 0.0, "blur": 0.0, "jpeg": 0.0, "noise": 0.0, "dropout": 0.0}
@@ -69,6 +69,33 @@ def test_a_focused_crop_shows_a_face_large_or_small() -> None:
         sides += list(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)) * 512)
     assert min(sides) < 20 and max(sides) > 150
     assert np.median(sides) < FOCUS_SIDES[1] / 2
+
+
+def test_faces_of_which_little_is_left_are_ignored_and_not_background() -> None:
+    augmenter = Augmenter(AugmentConfig(**GEOMETRY_ONLY, scale_min=0.9, scale_max=6.0), 256, seed=5)
+    shares = {0: [], 1: []}
+    for number in range(200):
+        # One square whose side is a fifth of the picture's: 51 px of the crop at scale 1.
+        image = np.full((300, 300, 3), 20, np.uint8)
+        top, left = np.random.default_rng(number).integers(0, 240, 2)
+        image[top : top + 60, left : left + 60] = 255
+        boxes = np.array([[top, left, top + 60, left + 60]], np.float32) / 300
+        square, found, labels = augmenter.augment(image, boxes, np.array([[1, 0]], np.int64))
+        assert (square.max() > 200) <= len(found), "what shows a face has a box"
+        for box, (_, ignored) in zip(found, labels, strict=True):
+            height, width = box[2:] - box[:2]
+            # Of a square at least as much is cut off as its longer side lacks of the shorter one's length.
+            shares[int(ignored)].append(min(height, width) / max(height, width))
+    assert min(shares[0]) > MIN_VISIBLE * 0.9
+    assert len(shares[1]) > 10 and min(shares[1]) < MIN_VISIBLE
+
+
+def test_a_face_too_small_to_teach_is_ignored() -> None:
+    augmenter = Augmenter(AugmentConfig(**GEOMETRY_ONLY, scale_min=0.5, scale_max=0.5), 128, seed=5)
+    boxes = np.array([[0.5, 0.5, 0.54, 0.54], [0.1, 0.1, 0.3, 0.3]], np.float32)  # 2.6 and 12.8 px
+    image = np.full((300, 300, 3), 20, np.uint8)
+    _, found, labels = augmenter.augment(image, boxes, np.array([[1, 0], [1, 0]], np.int64))
+    assert len(found) == 2 and labels[:, 1].tolist() == [1, 0]
 
 
 def test_a_box_keeps_its_crowd_flag() -> None:
