@@ -73,8 +73,8 @@ def test_a_perfect_detector(coco: Path, found) -> None:
 
 
 def test_the_price_of_the_margin_is_in_the_figures(coco: Path, found) -> None:
-    metrics = evaluate(Greys(found), coco, EvaluationConfig()).metrics  # grown by .2 a side; .15 is free
-    assert (metrics["exposed_faces"], 0 < metrics["needless_pixels"] < 0.01) == (0, True)
+    metrics = evaluate(Greys(found), coco, EvaluationConfig()).metrics  # grown by .25 a side; .15 is free
+    assert (metrics["exposed_faces"], 0 < metrics["needless_pixels"] < 0.02) == (0, True)
 
 
 def test_what_a_blind_detector_gets(coco: Path, found) -> None:
@@ -173,7 +173,7 @@ def test_what_is_written(coco: Path, found, tmp_path: Path) -> None:
     assert content["metrics"] == result.metrics
     settings = content["settings"]
     assert (settings["model_digest"], settings["redact"]["method"]) == ("greys", "blur")
-    assert settings["redact"]["margin"] == 0.2, "the tool's default is what is measured"
+    assert settings["redact"]["margin"] == 0.25, "the tool's default is what is measured"
     assert content["exposed"]["all"] == {
         "hits": 1,
         "of": 3,
