@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,7 @@ def test_coco_keeps_the_crowd_flag_and_wider_its_attributes(tiny: Any) -> None:
         ("x", "b.png", "B.JPG"),  # converted after labelling
         ("x", r"C:\photos\b.jpg", "B.JPG"),
         ("x", "nowhere.jpg", None),
+        ("x", ".", None),
         ("x", "c.jpg", None),  # two folders have one: ambiguous
         ("x", "one/c.jpg", "one/c.jpg"),
         ("two/c", None, "two/c.jpg"),
@@ -159,6 +161,10 @@ def test_yolo_class_names(tiny: Any, name_file: str, text: str, label: str) -> N
     assert read(tiny, Format.yolo, "labels").labels[0].labels == (label,)
 
 
+def coco_of(**parts: Any) -> str:
+    return json.dumps({"images": [], "annotations": [], "categories": []} | parts)
+
+
 @pytest.mark.parametrize(
     ("format", "labels", "content", "message"),
     [
@@ -169,6 +175,31 @@ def test_yolo_class_names(tiny: Any, name_file: str, text: str, label: str) -> N
             "all.json",
             '{"images": [{"id": 1}], "annotations": [], "categories": []}',
             r"images\[0\] needs file_name, id",
+        ),
+        (Format.coco, "all.json", coco_of(images={}), r"images is {}; allowed: a list"),
+        (
+            Format.coco,
+            "all.json",
+            coco_of(images=[{"id": 1, "file_name": "a.jpg"}, {"id": "1", "file_name": "b.jpg"}]),
+            r"all.json: images 'a.jpg' and 'b.jpg' have the same id 1; allowed: an id for each",
+        ),
+        (
+            Format.coco,
+            "all.json",
+            coco_of(categories=[{"id": 1, "name": "face"}, {"id": 1, "name": "hat"}]),
+            r"all.json: categories 'face' and 'hat' have the same id 1",
+        ),
+        (
+            Format.coco,
+            "all.json",
+            coco_of(images=[{"id": 1, "file_name": 17}]),
+            r"all.json: images\[0\].file_name=17; allowed: text",
+        ),
+        (
+            Format.coco,
+            "all.json",
+            coco_of(images=[{"id": 1, "file_name": "a.jpg", "width": "64", "height": 48}]),
+            r"all.json: images\[0\].width='64'; allowed: a number of pixels",
         ),
         (Format.wider, "gt.txt", "a.jpg\n3\n1 2 3 4\n", "expected 3 lines"),
         (Format.wider, "gt.txt", "a.jpg\nmany\n", "line 2, after 'a.jpg'"),
@@ -188,11 +219,125 @@ def test_what_cannot_be_read_at_all_stops(
 
 def test_a_coco_box_of_no_listed_picture_is_found(tiny: Any) -> None:
     tiny.add("a.jpg", seed=1)
-    annotation = {"id": 1, "image_id": 5, "category_id": 1, "bbox": XYWH[0]}
-    image = {"id": 1, "file_name": "a.jpg"}
-    document = {"images": [image], "annotations": [annotation], "categories": [{"id": 1, "name": "face"}]}
-    tiny.write("all.json", document)
+    write_coco(tiny, [(1, "a.jpg")], [(5, XYWH[0])])
     reading = read(tiny, Format.coco, "all.json")
     assert [(p.kind, p.detail) for p in reading.problems] == [
         ("label without image", "no picture with id 5 is listed (1 boxes)")
     ]
+
+
+def write_coco(tiny: Any, images: list[tuple[Any, str]], boxes: list[tuple[Any, list[int]]]) -> None:
+    """``all.json`` of ``(id, file name)`` and ``(image's id, box)``."""
+    document = {
+        "images": [{"id": each, "file_name": name} for each, name in images],
+        "annotations": [
+            {"id": number, "image_id": image, "category_id": 1, "bbox": box}
+            for number, (image, box) in enumerate(boxes)
+        ],
+        "categories": [{"id": 1, "name": "face"}],
+    }
+    tiny.write("all.json", document)
+
+
+def write_wider(tiny: Any, entries: list[tuple[str, list[list[int]]]]) -> None:
+    lines = [
+        line for name, rows in entries for line in (name, len(rows), *(" ".join(map(str, r)) for r in rows))
+    ]
+    tiny.write("gt.txt", "\n".join(map(str, lines)))
+
+
+def boxes_of(reading: Reading) -> dict[str, list[list[float]]]:
+    """Picture → its boxes, ``xmin, ymin, width, height``."""
+    assert len({raw.name for raw in reading.labels}) == len(reading.labels), "one picture, read twice"
+    return {raw.name.removeprefix("images/"): raw.boxes.to_xywh().tolist() for raw in reading.labels}
+
+
+@pytest.mark.parametrize("written", ["7", 7, 7.0])
+def test_a_coco_id_may_be_text_in_one_place_and_a_number_in_another(tiny: Any, written: Any) -> None:
+    tiny.add("a.jpg", seed=1)
+    for listed in ("7", 7):
+        write_coco(tiny, [(listed, "a.jpg")], [(written, XYWH[0])])
+        reading = read(tiny, Format.coco, "all.json")
+        assert boxes_of(reading) == {"a.jpg": [XYWH[0]]}
+        assert reading.problems == []
+
+
+def test_a_picture_that_is_listed_twice_is_kept_if_both_say_the_same(tiny: Any) -> None:
+    """Else it may show faces that the one or the other does not name."""
+    for seed, name in enumerate(["same.jpg", "more.jpg", "twice.jpg"]):
+        tiny.add(name, seed)
+    one, two = XYWH
+    listed = [(1, "same.jpg"), (2, "more.jpg"), (3, "images/same.jpg"), (4, "more.jpg"), (5, "twice.jpg")]
+    write_coco(tiny, [*listed, (5, "twice.jpg")], [(1, one), (3, one), (2, one), (4, two), (5, two)])
+    write_wider(
+        tiny,
+        [
+            ("same.jpg", [one]),
+            ("more.jpg", [one]),
+            ("images/same.jpg", [one]),
+            ("more.jpg", [two]),
+            ("twice.jpg", [two]),
+            ("twice.jpg", [two]),
+        ],
+    )
+    for format, labels in ((Format.coco, "all.json"), (Format.wider, "gt.txt")):
+        reading = read(tiny, format, labels)
+        assert boxes_of(reading) == {"same.jpg": [one], "twice.jpg": [two]}
+        assert sorted((p.kind, p.detail) for p in reading.problems) == [
+            ("contradicting labels", "more.jpg is listed more than once, with different labels"),
+            ("duplicate label", "more.jpg already has a label"),
+            ("duplicate label", "same.jpg already has a label"),
+            ("duplicate label", "twice.jpg already has a label"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("pictures", "absent", "present"),
+    [
+        (["val/1.jpg"], "train/1.jpg", "val/1.jpg"),  # the same file name in another folder
+        (["A.jpg"], "a.jpg", "A.jpg"),
+        (["A.jpg", "a.jpg"], "a.JPG", "a.jpg"),
+        (["1.jpg"], "1.png", "1.jpg"),
+    ],
+)
+def test_a_listed_picture_that_is_not_there_takes_no_other_ones_place(
+    tiny: Any, pictures: list[str], absent: str, present: str
+) -> None:
+    for seed, name in enumerate(pictures):
+        tiny.add(name, seed)
+    one, two = XYWH
+    write_coco(tiny, [(1, absent), (2, present)], [(1, one), (2, two)])
+    write_wider(tiny, [(absent, [one]), (present, [two])])
+    for format, labels in ((Format.coco, "all.json"), (Format.wider, "gt.txt")):
+        reading = read(tiny, format, labels)
+        assert boxes_of(reading) == {present: [two]}
+        assert {p.kind for p in reading.problems} <= {
+            "duplicate label", "label without image", "image without label",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pictures", "stems", "expected"),
+    [
+        (["A.jpg", "a.jpg"], ["A", "a"], {"A.jpg": "A", "a.jpg": "a"}),
+        (["a.jpg"], ["A", "a"], {"a.jpg": "a"}),
+        (["a.jpg"], ["a", "a.jpg"], {"a.jpg": "a.jpg"}),
+        (["a.jpg", "B.JPG"], ["A", "b"], {"a.jpg": "A", "B.JPG": "b"}),
+    ],
+)
+def test_label_files_whose_names_differ_in_case(
+    tiny: Any, pictures: list[str], stems: list[str], expected: dict[str, str]
+) -> None:
+    for seed, name in enumerate(pictures):
+        tiny.add(name, seed, format="JPEG")
+    tiny.write("classes.txt", "\n".join(stems))
+    for number, stem in enumerate(stems):
+        tiny.voc(stem, [(stem, BOXES[0])])
+        tiny.write(f"labels/{stem}.txt", f"{number} 0.5 0.5 0.2 0.2\n")
+    for format, labels in ((Format.voc, "annotations"), (Format.yolo, "labels")):
+        reading = read(tiny, format, labels)
+        assert {raw.name.removeprefix("images/"): raw.labels for raw in reading.labels} == {
+            name: (stem,) for name, stem in expected.items()
+        }
+        assert len(reading.labels) == len(expected)
+        assert {p.kind for p in reading.problems} <= {"duplicate label"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -101,6 +101,7 @@ class SourceFolder:
             tag: the picture's name as the label file states it.
         """
         candidates = self._by_name.get(stem.casefold(), []) or self._by_stem.get(stem.casefold(), [])
+        candidates = [name for name in candidates if name.startswith(stem)] or candidates  # the same case
         if len(candidates) > 1 and tag:
             basename = _posix(tag).name
             candidates = [name for name in candidates if PurePosixPath(name).name == basename] or candidates
@@ -109,16 +110,39 @@ class SourceFolder:
         return self.find_name(tag) if tag else None
 
     def find_name(self, name: str) -> str | None:
-        """The picture of that name: as a path, then as a file's name, then without its extension."""
-        path = _posix(name)
-        relative = path.as_posix().removeprefix(f"{self.images.strip('/')}/")
+        """The picture of that name: as a path, then as a file's name, then without its extension.
+
+        Only the exact path may be one of several that differ in case.
+        """
+        relative = self._below_images(name)
+        if relative in self.pictures:
+            return relative
+        basename = PurePosixPath(relative).name
+        if not basename:
+            return None
         found = (
             self._by_name.get(relative.casefold())
-            or self._by_basename.get(path.name.casefold())
+            or self._by_basename.get(basename.casefold())
             or self._by_stem.get(_stem(relative))
-            or self._by_stem.get(_stem(path.name))
+            or self._by_stem.get(_stem(basename))
         )
-        return found[0] if found and (len(found) == 1 or relative.casefold() in self._by_name) else None
+        return found[0] if found and len(found) == 1 else None
+
+    def _below_images(self, name: str) -> str:
+        return _posix(name).as_posix().removeprefix(f"{self.images.strip('/')}/")
+
+    def owners(self, listed: Sequence[str]) -> dict[str, list[int]]:
+        """Each picture that one file lists, and the places of the names that it belongs to.
+
+        These are the exact names, or, without one, all that lead to it: so a name whose picture is not
+        there cannot take the picture of another, wherever in the file it stands.
+        """
+        exact: dict[str, list[int]] = {}
+        loose: dict[str, list[int]] = {}
+        for place, name in enumerate(listed):
+            if (found := self.find_name(name)) is not None:
+                (exact if found == self._below_images(name) else loose).setdefault(found, []).append(place)
+        return loose | exact
 
     def relative(self, path: Path) -> str:
         """``path`` as it is named in reports: relative to the set's folder."""
@@ -146,6 +170,10 @@ class SourceFolder:
         detail = f"{picture} already has a label"
         return Problem("duplicate label", self.name, self.relative(label), detail, "label left out")
 
+    def contradiction(self, label: Path, picture: str) -> Problem:
+        detail = f"{picture} is listed more than once, with different labels"
+        return Problem("contradicting labels", self.name, self.relative(label), detail, "picture left out")
+
     def unreadable_label(self, label: Path, error: object) -> Problem:
         name = self.relative(label)
         return Problem("unreadable label", self.name, name, str(error), "picture left out")
@@ -170,10 +198,17 @@ def _stem(name: str) -> str:
 def label_files(source: SourceFolder, suffix: str) -> list[tuple[str, Path]]:
     """``(relative stem, path)`` of every label file; first those that a picture shares its stem with.
 
-    So a stale name inside one file cannot take the picture of another.
+    So a stale name inside one file cannot take the picture of another, nor can a stem in another case.
     """
     folder = source.label_folder
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == suffix and path.is_file())
     stems = [(path.relative_to(folder).with_suffix("").as_posix(), path) for path in files]
     visible = [(stem, path) for stem, path in stems if not path.name.startswith(".")]
-    return sorted(visible, key=lambda item: source.find(item[0]) is None)
+    found = {stem: source.find(stem) for stem, _ in visible}
+    exact = {name for stem, name in found.items() if name and name.startswith(stem)}
+
+    def comes_later(stem: str) -> bool:
+        name = found[stem]
+        return name is None or (name in exact and not name.startswith(stem))
+
+    return sorted(visible, key=lambda item: comes_later(item[0]))

@@ -28,15 +28,19 @@ def read(source: SourceFolder) -> Reading:
     difficulties = _difficulties(source)
     labels: list[RawLabels] = []
     problems: list[Problem] = []
-    used: set[str] = set()
-    for listed, rows in _entries(source):
+    entries = list(_entries(source))
+    owners = source.owners([listed for listed, _ in entries])
+    for place, (listed, rows) in enumerate(entries):
         name = source.find_name(listed)
         if name is None:
             problems.append(source.orphan(source.label_file, listed))
-            continue
-        used.add(name)
-        labels.append(_raw(name, rows, source, difficulties.get(listed)))
-    return Reading(labels, problems + source.unlabelled(used))
+        elif place != owners[name][0]:
+            problems.append(source.second_label(source.label_file, name))
+        elif any(entries[other][1] != rows for other in owners[name][1:]):
+            problems.append(source.contradiction(source.label_file, name))
+        else:
+            labels.append(_raw(name, rows, source, difficulties.get(listed)))
+    return Reading(labels, problems + source.unlabelled(owners))
 
 
 def _entries(source: SourceFolder) -> Iterator[tuple[str, Rows]]:

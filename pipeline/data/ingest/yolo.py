@@ -29,6 +29,9 @@ def read(source: SourceFolder) -> Reading:
             if path.name not in NAME_FILES:
                 problems.append(source.orphan(path, f"{stem}.*"))
             continue
+        if name in used:
+            problems.append(source.second_label(path, name))
+            continue
         used.add(name)
         try:
             labels.append(_parse(path, source.pictures[name], source, names))
