@@ -16,7 +16,7 @@ from rich.progress import track
 
 from pipeline.boxes import Boxes
 from pipeline.data import pictures
-from pipeline.data.examples import LabelledPicture, Problem, RawLabels
+from pipeline.data.examples import FACE, LabelledPicture, Problem, RawLabels
 from pipeline.data.placing import UnknownFrame, place
 
 ROUNDING = 0.5
@@ -49,8 +49,9 @@ def check(source: str, raw: RawLabels, label_map: Mapping[str, str]) -> Checked:
     except UnknownFrame as error:
         return None, [_lost("label for another size", source, raw, str(error))]
     boxes, keep, problems = check_boxes(boxes, raw, label_map, opened.size, source)
-    if raw.labels and not keep:
-        return None, [*problems, _lost("no usable box", source, raw, "every box of the picture was left out")]
+    faces = {index for index, label in enumerate(raw.labels) if label_map.get(label) == FACE}
+    if faces and not faces & set(keep):  # what the merge drops does not make it a negative
+        return None, [*problems, _lost("no usable box", source, raw, "every face of it was left out")]
     picture = LabelledPicture(
         source=source,
         name=raw.name,

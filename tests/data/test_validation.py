@@ -62,14 +62,28 @@ def test_two_boxes_at_one_place(tiny: Any, labels: tuple[str, ...], kept: tuple[
     assert picture.labels == kept
 
 
-def test_a_picture_that_loses_all_its_boxes_is_no_negative(tiny: Any) -> None:
+BROKEN, GOOD = [5, 5, 5, 9], [1, 2, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("labels", "boxes", "kept"),
+    [
+        (("face",), [BROKEN], False),
+        (("face", "hat"), [BROKEN, GOOD], False),  # the hat is dropped later, and then none is left
+        (("face", "mask"), [BROKEN, GOOD], True),
+        (("hat",), [GOOD], True),
+        (("hat",), [BROKEN], True),  # a negative either way
+        ((), [], True),
+    ],
+)
+def test_a_picture_that_loses_all_its_faces_is_no_negative(
+    tiny: Any, labels: tuple[str, ...], boxes: list[list[float]], kept: bool
+) -> None:
     path = tiny.add("a.jpg", seed=1)
-    picture, problems = validation.check("tiny", raw(path, [[5, 5, 5, 9]]), MAP)
-    assert picture is None
-    assert [p.kind for p in problems] == ["box empty", "no usable box"]
-    picture, problems = validation.check("tiny", raw(path, []), MAP)
-    assert picture is not None
-    assert problems == []
+    picture, problems = validation.check("tiny", raw(path, boxes, labels), MAP)
+    assert (picture is not None) == kept
+    broken = ["box empty"] * (BROKEN in boxes)
+    assert [p.kind for p in problems] == broken + ([] if kept else ["no usable box"])
 
 
 def test_unreadable_pictures_are_left_out(tiny: Any) -> None:
