@@ -223,10 +223,18 @@ def _check_splits(config: TrainConfig, version: DatasetVersion) -> None:
     needed = {"train": ["train"], "val": ["train", "calibrate"]}
     needed.setdefault(config.evaluation.split, []).append("evaluate")
     for split, stage in [(split, stage) for split, stages in needed.items() for stage in stages]:
-        if stage in config.stages and version.counts.get(split, 1) == 0:
+        if stage not in config.stages:
+            continue
+        if version.counts.get(split, 1) == 0:
             raise UserError(
                 f"dataset: {version.folder.name} has no picture in its {split} split, which {stage} needs; "
                 f"pictures: {version.counts}; allowed: other shares in dataset.split, or more pictures"
+            )
+        if stage != "evaluate" and version.boxes.get(split, 1) == 0:  # pictures of nobody can be measured on
+            raise UserError(
+                f"dataset: {version.folder.name} has no face in its {split} split, which {stage} needs; "
+                f"faces: {version.boxes}; allowed: pictures with faces (what was left out, and why, is in "
+                f"{version.folder / 'report.md'}), or other shares in dataset.split"
             )
 
 
