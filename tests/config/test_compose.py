@@ -95,6 +95,20 @@ def test_data_sets_merge(tmp_path: Path) -> None:
     assert both["facemask"] == one["facemask"]
 
 
+def test_a_label_that_is_a_number_is_text() -> None:
+    """As YOLO's class numbers are, where no file names the classes."""
+    overrides = [
+        "dataset=custom",
+        "dataset.sources.custom.format=yolo",
+        "dataset.sources.custom.label_map={0: FACE, with mask: drop}",
+        "dataset.repeat={0: 2}",
+    ]
+    config = compose(TrainConfig, "train", overrides)
+    assert config.dataset.sources["custom"].label_map == {"0": "FACE", "with mask": "drop"}
+    assert config.dataset.repeat == {"0": 2}
+    assert yaml.safe_load(to_yaml(config))["dataset"]["repeat"] == {"0": 2}
+
+
 def test_a_sweep_composes_every_combination() -> None:
     jobs = sweep(
         TrainConfig, "train", ["model=efficientdet_d0,efficientdet_d2", "steps=10,20", "batch_size=2"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, TypeVar
 
 from omegaconf import MISSING
 
 from pipeline.config.schema.base import value
+
+T = TypeVar("T")
 
 
 class Format(Enum):
@@ -32,10 +35,13 @@ class SourceConfig:
     root: str | None = value(None, "the set's own folder; wins over dataset.root", path="folder")
     images: str = value("images", "images folder, relative to the set's folder")
     labels: str = value("annotations", "labels folder or file, relative to the set's folder")
-    label_map: dict[str, str] = value({}, "every source label: to FACE, or to drop")
+    label_map: dict[Any, str] = value({}, "every source label: to FACE, or to drop")
     kaggle: str | None = value(None, "kagglehub handle to download from when no root is given")
     generate: bool = value(False, "the set is made on this machine (the built-in sample)")
     test_only: bool = value(False, "for measuring only: every picture goes to the test split")
+
+    def __post_init__(self) -> None:
+        self.label_map = _by_text(self.label_map)
 
 
 @dataclass
@@ -59,10 +65,18 @@ class DatasetConfig:
         ConsensusUse.labels, "what the certain ones are in training: labels, or regions to ignore"
     )
     exclude: list[str] = value([], "pictures, as set/name, to leave out of training and validation")
-    repeat: dict[str, int] = value(
+    repeat: dict[Any, int] = value(
         {},
         "source labels that are rare: a training picture with one is shown this many times as often",
         low=1,
         high=100,
     )
     shards: int = value(4, "TFRecord files a split", low=1, high=1024)
+
+    def __post_init__(self) -> None:
+        self.repeat = _by_text(self.repeat)
+
+
+def _by_text(labels: dict[Any, T]) -> dict[Any, T]:
+    """A label is text; YAML and Hydra read the name of YOLO's class 0 as a number."""
+    return {str(label): each for label, each in labels.items()}
