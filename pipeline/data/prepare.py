@@ -182,7 +182,7 @@ def _notes(config: DatasetConfig) -> list[str]:
 
 def _write_report(folder: Path, findings: dict[str, Any]) -> None:
     _write_json(folder / "report.json", findings)
-    (folder / "report.md").write_text(report.markdown(findings))
+    (folder / "report.md").write_text(report.markdown(findings), errors="backslashreplace")
     label_plot.save(folder / "labels.png", findings)
 
 
@@ -210,5 +210,6 @@ def _write_splits(
 
 def _write_json(path: Path, document: Any) -> None:
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False))
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    temporary.write_text(text, errors="backslashreplace")  # findings name files that are no UTF-8
     temporary.replace(path)

@@ -40,6 +40,9 @@ def check_all(
 
 def check(source: str, raw: RawLabels, label_map: Mapping[str, str]) -> Checked:
     """One picture: None if it has to be left out, and what was found."""
+    if not _is_unicode(raw.name):
+        detail = "its name is no UTF-8, which nothing that lists pictures can hold; rename it"
+        return None, [_lost("unreadable name", source, raw, detail)]
     try:
         opened = pictures.examine(raw.path)
     except pictures.UNREADABLE as error:
@@ -150,3 +153,12 @@ def near_duplicate_findings(labelled: list[LabelledPicture], groups: list[int]) 
 
 def _lost(kind: str, source: str, raw: RawLabels, detail: str) -> Problem:
     return Problem(kind, source, raw.name, detail, "picture left out")
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a file's name, whose bytes may be of an old encoding, can be written as text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

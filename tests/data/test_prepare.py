@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -159,6 +160,24 @@ def test_the_report_names_every_finding_and_its_effect(
     images_of = {split: json.loads(version.coco(split).read_text())["images"] for split in version.counts}
     near = {s for s, images in images_of.items() for i in images if i["name"].startswith("images/p00")}
     assert len(near) == 1
+
+
+def test_a_picture_whose_name_is_no_text_is_left_out_and_named(voc_set: Any, configure: Configure) -> None:
+    """Old archives unpack to such names; what lists the pictures, from train.json on, is UTF-8."""
+    for stem in ("p00", "p01"):
+        name = os.fsdecode(b"caf\xe9" + stem.encode())
+        (voc_set.folder / "images" / f"{stem}.jpg").rename(voc_set.folder / "images" / f"{name}.jpg")
+    label = voc_set.folder / "annotations" / "p00.xml"
+    label.rename(label.with_name(os.fsdecode(b"caf\xe9p00.xml")))
+    version = prepare(configure(voc_set.folder))
+    assert sum(version.counts.values()) == 10
+    report = json.loads((version.folder / "report.json").read_text())
+    assert [(f["kind"], os.fsencode(f["name"])) for f in report["findings"]] == [
+        ("image without label", b"images/caf\xe9p01.jpg"),
+        ("label without image", b"annotations/p01.xml"),
+        ("unreadable name", b"images/caf\xe9p00.jpg"),
+    ]
+    assert r"images/caf\udce9p00.jpg" in (version.folder / "report.md").read_text()
 
 
 def found_name(found: set[tuple[str, str, str]], kind: str) -> str:
