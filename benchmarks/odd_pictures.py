@@ -16,6 +16,8 @@ from skimage.data import astronaut
 
 FACE = (185, 75, 265, 150)
 """``xmin, ymin, xmax, ymax`` of eyes, nose and mouth in the upright portrait of 512 x 512 pixels."""
+SHIFT = 8
+"""Rows by which it lies lower in each frame than in the one before."""
 
 Make = Callable[[Path], None]
 Count = Callable[[Sequence[Path], Path], str]
@@ -65,7 +67,7 @@ def _saved(name: str, convert: Callable[[Image.Image], Image.Image], **options: 
 
 def _frames(name: str, **options: object) -> Make:
     def make(folder: Path) -> None:
-        shifted = [Image.fromarray(np.roll(astronaut(), 8 * i, axis=0)) for i in range(4)]
+        shifted = [Image.fromarray(np.roll(astronaut(), SHIFT * i, axis=0)) for i in range(4)]
         shifted[0].save(folder / name, save_all=True, append_images=shifted[1:], **options)  # type: ignore[arg-type]
 
     return make
