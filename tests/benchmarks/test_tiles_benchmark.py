@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import tiles
 from benchmarks.mosaics import HEIGHT, WIDTH, enlarged, mosaics
 from benchmarks.tiles import Counting, measured
-from benchmarks.tiles_report import BEGIN, EDGES, END, report, settings, write
+from benchmarks.tiles_report import BEGIN, EDGES, END, Row, report, settings, write
+from pipeline.anonymize.detect.canvas import canvas_sizes
 from pipeline.anonymize.tiles import tiled
 from pipeline.config.schema.tiling import TilesConfig
 from pipeline.errors import UserError
@@ -72,6 +76,26 @@ def test_recall_by_size_and_cost_are_of_the_real_tool(pictures: list[LabelledFac
     page = Path(config.docs or "").read_text()
     assert page.startswith("before\n") and page.endswith("after\n")
     assert "stale" not in page and "min_face=48" in page
+
+
+def test_the_first_way_to_look_does_not_pay_for_first_calls(
+    pictures: list[LabelledFaces], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = SquareDetector()
+    detector.oblong = True  # type: ignore[attr-defined]
+    seen: list[tuple[int, ...]] = []
+
+    def spied(*arguments: Any) -> Row:
+        seen.extend(size for call in detector.shown for size in call)
+        return measured(*arguments)
+
+    monkeypatch.setattr(tiles, "prepare", lambda dataset: SimpleNamespace(name="made"))
+    monkeypatch.setattr(tiles, "split_files", lambda version, split: [])
+    monkeypatch.setattr(tiles, "read_labelled", lambda files: pictures)
+    monkeypatch.setattr(tiles, "load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr(tiles, "measured", spied)
+    tiles.main(TilesConfig(looks=["off"], mosaics=0, enlarged=0, outputs=str(tmp_path)))
+    assert seen == canvas_sizes(768, oblong=True) and len(seen) > 1
 
 
 def test_a_page_without_a_place_for_figures_is_left_alone(tmp_path: Path) -> None:
