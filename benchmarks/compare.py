@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmarks.contenders import Comparison, Result
+from benchmarks.contenders import Comparison, Result, check
 from pipeline.config import cli
 from pipeline.config.schema import CompareConfig
 from pipeline.data.prepare import prepare
@@ -27,6 +27,7 @@ from pipeline.evaluation.run import split_files
 
 def main(config: CompareConfig) -> None:
     """Runs every contender, prints the table, writes it and the plot."""
+    check(config)
     version = prepare(config.dataset)
     split = config.evaluation.split
     consensus = config.evaluation.consensus == "ignored"

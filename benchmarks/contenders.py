@@ -6,29 +6,63 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from benchmarks import deface_peer, peers
 from benchmarks.deface_peer import DefaceRun, deface_environment, run_deface
 from benchmarks.peers import UltraFace, YuNet
-from pipeline.anonymize.detect import Detector
+from benchmarks.warming import warmed
+from pipeline.anonymize.detect import Detector, serving
 from pipeline.anonymize.tiles import tiled
 from pipeline.config.paths import locate
-from pipeline.config.schema import CompareConfig, ContenderConfig, ContenderKind
+from pipeline.config.schema import CompareConfig, ContenderConfig, ContenderKind, EvaluationConfig
+from pipeline.config.validate import problem
 from pipeline.errors import UserError
 from pipeline.evaluation.exposure import Mask
 from pipeline.evaluation.labelled import LabelledFaces
-from pipeline.evaluation.predict import Predictions, load_any, predict
+from pipeline.evaluation.predict import FLOOR, Predictions, load_any, predict
 from pipeline.evaluation.progress import progress_bar
 from pipeline.evaluation.report import Evaluation
 from pipeline.evaluation.run import measure
 
+FLOORS = {
+    ContenderKind.veil: FLOOR,
+    ContenderKind.yunet: peers.FLOOR,
+    ContenderKind.ultraface: peers.FLOOR,
+    ContenderKind.deface: deface_peer.FLOOR,
+}
+"""Lowest score that is asked of each tool."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """One tool's figures, or in ``note`` why there are none."""
+    """One tool's figures; ``note`` says what computed them, or why there are none."""
 
     name: str
     threshold: float
     evaluation: Evaluation | None
     note: str = ""
+
+
+def check(config: CompareConfig) -> None:
+    """Raises UserError for what would be ignored: fields of evaluate.py, thresholds below a tool's floor."""
+    given = config.evaluation
+    unused = {
+        "model": "nothing: contenders.<name>.model",
+        "score_threshold": "nothing: contenders.<name>.score_threshold",
+        "contact_sheets": "false: evaluate.py makes them",
+    }
+    problems = [
+        problem(f"evaluation.{name}", getattr(given, name), allowed)
+        for name, allowed in unused.items()
+        if getattr(given, name) != getattr(EvaluationConfig, name)
+    ]
+    if given.consensus == "both":
+        problems.append(problem("evaluation.consensus", given.consensus, "as_labelled or ignored"))
+    for name, each in config.contenders.items():
+        if each.score_threshold < FLOORS[each.kind]:
+            allowed = f"at least {FLOORS[each.kind]:g}, the lowest score asked of {each.kind.name}"
+            problems.append(problem(f"contenders.{name}.score_threshold", each.score_threshold, allowed))
+    if problems:
+        raise UserError("\n".join(problems))
 
 
 @dataclass
@@ -71,7 +105,7 @@ class Comparison:
             )
         detector = self._detector(name, contender)
         with progress_bar(name) as progress:
-            return predict(detector, self.pictures, progress), None, ""
+            return predict(detector, self.pictures, progress), None, serving(detector, "")
 
     def _detector(self, name: str, contender: ContenderConfig) -> Detector:
         if contender.model is None:
@@ -80,9 +114,8 @@ class Comparison:
             )
         if contender.kind is ContenderKind.veil:
             settings = self.config.evaluation
-            return tiled(
-                load_any(locate(contender.model), settings.class_id), settings.tiles, settings.min_face
-            )
+            loaded = load_any(locate(contender.model), settings.class_id, settings.runtime)
+            return tiled(warmed(loaded), settings.tiles, settings.min_face)
         if self.config.peers is None:
             raise UserError("peers: no value given; allowed: the folder of the peers' weights")
         kinds = {ContenderKind.yunet: YuNet, ContenderKind.ultraface: UltraFace}

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.compare import report, selection, write
-from benchmarks.contenders import Comparison
+from benchmarks.compare import main, report, selection, write
+from benchmarks.contenders import Comparison, check
 from benchmarks.deface_peer import deface_environment, run_deface
+from pipeline.anonymize.detect.canvas import canvas_sizes
 from pipeline.boxes import Boxes
-from pipeline.config.compose import defaults
-from pipeline.config.schema import CompareConfig, ContenderConfig, ContenderKind
+from pipeline.config.compose import compose, defaults
+from pipeline.config.schema import CompareConfig, ContenderConfig, ContenderKind, EvaluationConfig
 from pipeline.errors import UserError
 from pipeline.evaluation.labelled import LabelledFaces
+from tests.anonymize.tiny import SIDE, build_tiny
 
 FACE = [20.0, 20, 60, 70]
 
@@ -116,6 +118,49 @@ def test_comparison(tmp_path: Path, pictures, python: Path) -> None:
         contenders
     )
     assert Image.open(tmp_path / "out" / "compare.png").size[0] > 500
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "tensorflow"])
+def test_veil_is_computed_as_asked_and_warm(tmp_path: Path, pictures, runtime: str) -> None:
+    veil = ContenderConfig(ContenderKind.veil, str(build_tiny(tmp_path / "tiny")), 0.5)
+    config = CompareConfig(contenders={"veil": veil}, evaluation=EvaluationConfig(runtime=runtime))
+    comparison = Comparison(config, pictures, "drawn test", tmp_path)
+    (result,) = comparison.run()
+    assert result.evaluation and result.note == runtime
+    if runtime == "openvino":
+        compiled = comparison._detector("veil", veil)._compiled  # type: ignore[attr-defined]
+        assert set(compiled) == set(canvas_sizes(SIDE, oblong=True))
+
+
+def test_veil_is_computed_as_the_tool_does_by_default() -> None:
+    assert compose(CompareConfig, "compare").evaluation.runtime == "auto"
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ([], None),
+        (["evaluation.runtime=openvino", "evaluation.consensus=ignored", "evaluation.iou=0.4"], None),
+        (["contenders.deface.score_threshold=0.05", "contenders.yunet.score_threshold=0.02"], None),
+        (["score_threshold=0.3"], "evaluation.score_threshold: 0.3; allowed: .*contenders"),
+        (["evaluation.model=models/efficientdet_d2"], "evaluation.model: .*; allowed: .*contenders"),
+        (["contact_sheets=true"], "evaluation.contact_sheets: True; allowed: false"),
+        (["evaluation.consensus=both"], "evaluation.consensus: 'both'; allowed: as_labelled or ignored"),
+        (["contenders.veil.score_threshold=0.005"], r"contenders.veil.*: 0.005; allowed: at least 0.01"),
+        (["contenders.deface.score_threshold=0.04"], r"contenders.deface.*: 0.04; allowed: at least 0.05"),
+        (
+            ["contenders.ultraface.score_threshold=0.01"],
+            "contenders.ultraface.*: 0.01; allowed: at least 0.02",
+        ),
+    ],
+)
+def test_what_would_be_ignored_is_refused(given: list[str], allowed: str | None) -> None:
+    config = compose(CompareConfig, "compare", given)
+    if allowed is None:
+        check(config)
+        return
+    with pytest.raises(UserError, match=allowed):
+        main(config)
 
 
 def test_selection_is_even(pictures) -> None:
