@@ -9,7 +9,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,25 @@ class Runtime:
     name: str
     kind: str
     option: str
-    model: Path
+    model: Path = Path()
     precision: str = "float32"
     python: Path = Path(sys.executable)
+
+
+REFERENCE = "TensorFlow"
+RUNTIMES = (
+    Runtime(REFERENCE, "tensorflow", "float32"),
+    Runtime("TensorFlow, oneDNN bf16", "tensorflow", "bf16", precision="bfloat16"),
+    Runtime("TensorFlow, XLA", "tensorflow", "xla"),
+    Runtime("OpenVINO f32", "openvino", "f32"),
+    Runtime("OpenVINO f32, streams", "openvino", "f32-streams"),
+    Runtime("OpenVINO bf16", "openvino", "bf16", precision="bfloat16"),
+    Runtime("OpenVINO bf16, streams", "openvino", "bf16-streams", precision="bfloat16"),
+    Runtime("OpenVINO int8", "openvino", "bf16", precision="int8"),
+    Runtime("OpenVINO int8, streams", "openvino", "bf16-streams", precision="int8"),
+    Runtime("ONNX Runtime", "onnxruntime", "float32"),
+)
+"""All that can be measured; their models are yet to be made."""
 
 
 @dataclass
@@ -94,13 +111,14 @@ class Child:
 
 def main(config: RuntimesConfig) -> None:
     """Makes what the runtimes need, measures them in turn, prints the table and writes it."""
+    chosen = check(config)
     outputs = Path(config.outputs).absolute()
     outputs.mkdir(parents=True, exist_ok=True)
     model = locate(config.detector).absolute()
     conversion = convert(model, model_digest(model))
     pictures = selection(read_labelled(Path(config.truth)), config.pictures)
     squares, places = squares_of(pictures, conversion.side, outputs / "squares.npy")
-    rows = [Row(each) for each in runtimes(config, model, conversion, outputs)]
+    rows = [Row(each) for each in runtimes(config, chosen, model, conversion, outputs)]
     with children(rows) as running:
         time_in_turn(running, rows, squares, config.rounds)
     if config.accuracy:
@@ -114,47 +132,49 @@ def main(config: RuntimesConfig) -> None:
     (outputs / "runtimes.md").write_text(text, encoding="utf-8")
 
 
-def runtimes(config: RuntimesConfig, model: Path, conversion: Converted, outputs: Path) -> list[Runtime]:
-    """All that are asked for; what they need is made."""
-    network = conversion.network.absolute()
-    made = conversion.folder.name  # of this detector: another one's is not taken for it
-    int8, onnx = outputs / f"{made}-int8.xml", outputs / f"{made}.onnx"
-    found = [
-        Runtime("TensorFlow", "tensorflow", "float32", model),
-        Runtime("TensorFlow, oneDNN bf16", "tensorflow", "bf16", model, "bfloat16"),
-        Runtime("TensorFlow, XLA", "tensorflow", "xla", model),
-        Runtime("OpenVINO f32", "openvino", "f32", network),
-        Runtime("OpenVINO f32, streams", "openvino", "f32-streams", network),
-        Runtime("OpenVINO bf16", "openvino", "bf16", network, "bfloat16"),
-        Runtime("OpenVINO bf16, streams", "openvino", "bf16-streams", network, "bfloat16"),
-        Runtime("OpenVINO int8", "openvino", "bf16", int8, "int8"),
-        Runtime("OpenVINO int8, streams", "openvino", "bf16-streams", int8, "int8"),
-        Runtime("ONNX Runtime", "onnxruntime", "float32", onnx),
-    ]
-    found = [each for each in found if not config.runtimes or each.name in config.runtimes]
-    if any("int8" in each.name for each in found):
-        quantize(config, conversion, int8)
-    if any(each.kind == "onnxruntime" for each in found):
+def check(config: RuntimesConfig) -> list[Runtime]:
+    """All that are asked for.
+
+    Raises:
+        UserError: a name is of none, or 8 bits lack their pictures.
+    """
+    names = [each.name for each in RUNTIMES]
+    if unknown := [name for name in config.runtimes if name not in names]:
+        raise UserError(f"runtimes: {unknown[0]!r}; allowed: {'; '.join(names)}")
+    chosen = [each for each in RUNTIMES if not config.runtimes or each.name in config.runtimes]
+    if config.calibration is None and any(each.precision == "int8" for each in chosen):
+        raise UserError("calibration: no value given; allowed: a COCO json, or runtimes without int8")
+    return chosen
+
+
+def runtimes(
+    config: RuntimesConfig, chosen: Sequence[Runtime], model: Path, conversion: Converted, outputs: Path
+) -> list[Runtime]:
+    """With their models; what they need is made."""
+    onnx = outputs / f"{conversion.folder.name}.onnx"  # of this detector: another one's is not taken for it
+    models = {"tensorflow": model, "openvino": conversion.network.absolute(), "onnxruntime": onnx}
+    found = [replace(each, model=models[each.kind]) for each in chosen]
+    if any(each.precision == "int8" for each in chosen):
+        int8 = quantized(config, conversion, outputs)
+        found = [replace(each, model=int8) if each.precision == "int8" else each for each in found]
+    if any(each.kind == "onnxruntime" for each in chosen):
         python = to_onnx(model, onnx)
-        found = [
-            Runtime(each.name, each.kind, each.option, each.model, each.precision, python)
-            if each.kind == "onnxruntime"
-            else each
-            for each in found
-        ]
+        found = [replace(each, python=python) if each.kind == "onnxruntime" else each for each in found]
     return found
 
 
-def quantize(config: RuntimesConfig, conversion: Converted, target: Path) -> None:
-    """Write the network in 8 bits, unless it is there."""
-    if target.is_file():
-        return
-    if config.calibration is None:
-        raise UserError("calibration: no value given; allowed: a COCO json, or runtimes without int8")
-    pictures = selection(read_labelled(Path(config.calibration)), config.calibration_pictures)
-    squares, _ = squares_of(pictures, conversion.side, target.with_name("calibration.npy"))
-    python = environment(target.with_name("nncf"), NNCF)
-    _call([python, QUANTIZE, conversion.network.absolute(), squares, target])
+def quantized(config: RuntimesConfig, conversion: Converted, outputs: Path) -> Path:
+    """The network in 8 bits, made now unless it is there; its name says everything that it depends on."""
+    assert config.calibration is not None
+    labels, count = Path(config.calibration), config.calibration_pictures
+    pictures = selection(read_labelled(labels), count)
+    ranges = f"{count}-of-{sha256(labels.read_bytes()).hexdigest()[:8]}"
+    target = outputs / f"{conversion.folder.name}-int8-{NNCF[0].replace('==', '-')}-{ranges}.xml"
+    if not target.is_file():
+        squares, _ = squares_of(pictures, conversion.side, outputs / "calibration.npy")
+        python = environment(outputs / "nncf", NNCF)
+        _call([python, QUANTIZE, conversion.network.absolute(), squares, target])
+    return target
 
 
 def to_onnx(model: Path, target: Path) -> Path:
@@ -238,7 +258,7 @@ def report(rows: Sequence[Row], peak: roofline.Roofline, pictures: int) -> str:
     """The table, in Markdown."""
     header = ["runtime", *(f"ms a picture, {batch} at once" for batch in BATCHES)]
     header += ["GFLOP/s", "of the peak", "AP50", "AP", "AP less than TensorFlow's, points"]
-    reference = rows[0].figures.get("AP") if rows[0].runtime.kind == "tensorflow" else None
+    reference = next((row.figures.get("AP") for row in rows if row.runtime.name == REFERENCE), None)
     lines = []
     for row in rows:
         times = [row.milliseconds(batch) for batch in BATCHES]

@@ -20,5 +20,8 @@ class RuntimesConfig:
     calibration_pictures: int = value(120, "likewise, of calibration", low=8)
     rounds: int = value(10, "every runtime is timed so many times, in turn", low=1)
     accuracy: bool = value(True, "measure AP, too")
-    runtimes: list[str] = value([], "only those whose names are given; default: all")
+    runtimes: list[str] = value(
+        [],
+        "only those whose names are given; default: all. AP is told against TensorFlow, if that is one",
+    )
     outputs: str = value("outputs/runtimes", "where tables and the tools' environments are written")
