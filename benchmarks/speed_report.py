@@ -111,18 +111,13 @@ def _stages(results: Results) -> str:
     rows = []
     for each in sorted(results.stages, key=lambda each: each.megapixels):
         cells = [f"{each.milliseconds[name]:.0f}" if name in each.milliseconds else "–" for name in COLUMNS]
-        rows.append([f"{each.megapixels:g}", each.runner, *cells, _busy(each)])
+        rows.append([f"{each.megapixels:g}", each.runner, *cells])
     words = (
         "Stages, milliseconds a picture by the clock, summed over threads that overlap (wait: for the "
         "detector; resize and infer lie within detect; the second look is part of verify and of detect; "
         "all: what a picture takes in the end):"
     )
-    return "\n".join([words, "", *table(("MP", "tool", *COLUMNS, "detector busy"), rows)])
-
-
-def _busy(stages: Stages) -> str:
-    """How much of the time the detector is at work."""
-    return f"{stages.milliseconds.get('detect', 0) / stages.milliseconds['all']:.0%}"
+    return "\n".join([words, "", *table(("MP", "tool", *COLUMNS), rows)])
 
 
 def _roofline(results: Results) -> str:
@@ -136,7 +131,10 @@ def _roofline(results: Results) -> str:
         rows.append([runtime, f"{milliseconds:.0f}", f"{rate:.0f}", *shares])
     header = ("runtime", "ms a picture", "GFLOP/s", *(f"of the {name} peak" for name in peaks))
     reached = ", ".join(f"{peak:.0f} GFLOP/s in {name}" for name, peak in peaks.items())
-    words = f"The detector alone, {gflop:.1f} GFLOP a picture; matrix products reach {reached} here:"
+    words = (
+        f"The detector alone, a picture for each core at once, {gflop:.1f} GFLOP a picture; matrix products "
+        f"reach {reached} here:"
+    )
     return "\n".join([words, "", *table(header, rows)])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -10,17 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import measured_process, speed_report
+from benchmarks import measured_process, speed_report, speed_stages
 from benchmarks.roofline import Roofline
 from benchmarks.speed import check
 from benchmarks.speed_figures import TARGETS, Ratio, Spread, ratios, speeds, starts, verdict
 from benchmarks.speed_folders import Folder, fitted, folder_of, grid_of, size_of
 from benchmarks.speed_report import Results, report, write
 from benchmarks.speed_runs import Job, Race, Run, jobs, problem
-from benchmarks.speed_stages import Stages
+from benchmarks.speed_stages import Stages, alone
 from pipeline.config.compose import compose
 from pipeline.config.schema.speed import RunnerConfig, SpeedConfig, ToolKind
 from pipeline.errors import UserError
+from tests.anonymize.squares import SquareDetector
 
 # Seconds to start and for a picture, by tool and megapixels.
 COST = {("veil", 0.45): (1.0, 0.1), ("veil", 12): (1.0, 2.0)}
@@ -248,11 +250,20 @@ def test_the_report_says_what_was_measured(
     assert "left out: signal 9, 0 of 9 pictures; killed" in text
     assert "| 12 | veil | deface | 10 (5–20) | 0.10 | 0.12 | ≥ 15×: **not reached** |" in text
     assert "| openvino | 50 | 440 | 50% |" in text
-    assert "| 12 | veil | 20 | – | 300 | – | 290 |" in text and "| 400 | 75% |" in text
+    assert "| 12 | veil | 20 | – | 300 | – | 290 |" in text and "| 400 |\n" in text
     write(results, text, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "speed.json").read_text())
     assert content["ratios"][0]["rate"]["middle"] == pytest.approx(2) and len(content["runs"]) == len(runs)
     assert (tmp_path / "out" / "speed.png").exists()
+
+
+def test_the_detector_alone_has_a_picture_for_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_stages, "TIMES", 3)
+    monkeypatch.setattr(speed_stages.os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(speed_stages.time, "perf_counter", itertools.count().__next__)  # every call a second
+    detector = SquareDetector(input_size=64)
+    assert alone(detector) == pytest.approx(1 / 5)
+    assert detector.shown == [[(64, 64)] * 5] * 5  # two that do not count
 
 
 @pytest.mark.slow
