@@ -30,6 +30,7 @@ from pipeline.config.schema import LimitsConfig
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # damaged files are told by PictureError
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}  # photometric interpretation -> colour samples
+_DNG_VERSION = 50706
 _MODES = {0: "L", 1: "L", 2: "RGB", 3: "P", 5: "CMYK", 6: "RGB"}
 _ALLOWED = (
     "allowed: 1, 8 or 16 bits unsigned; grey, RGB, palette (8 bits), CMYK, with at most one alpha; "
@@ -132,7 +133,8 @@ def read(data: bytes, path: Path, limits: LimitsConfig) -> Picture:
         if len(found) != len(file.pages):
             file.pages.useframes = False
             found = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
-        kept = [page for page in found if not page.subfiletype & 1] or found[:1]
+        _refuse_camera_raw(found, path)
+        kept = [page for page in found if not page.subfiletype & 1]
         if len(kept) < len(found):
             removed.append("preview pages")
         check_total(path, ((p.imagewidth, p.imagelength) for p in kept), limits)
@@ -143,6 +145,19 @@ def read(data: bytes, path: Path, limits: LimitsConfig) -> Picture:
     first = pages[0]
     mode = _MODES[first.photometric] + ("A" if first.layout.samples > first.colours else "")
     return Picture(path, data, "TIFF", mode, first.layout.bits, _Frames(pages), sorted(set(removed)), state)
+
+
+def _refuse_camera_raw(pages: Sequence[tifffile.TiffPage], path: Path) -> None:
+    """A raw picture mostly lies in a sub-directory, which is not read: its preview must not pass for it.
+
+    Raises:
+        PictureError: ``unsupported``.
+    """
+    if any(_DNG_VERSION in page.tags for page in pages):
+        raise PictureError("unsupported", f"{path}: camera raw (DNG) is not supported; {_ALLOWED}")
+    if pages and all(page.subfiletype & 1 for page in pages):
+        message = "TIFF of nothing but previews, as cameras write it around raw pictures"
+        raise PictureError("unsupported", f"{path}: {message}; {_ALLOWED}")
 
 
 def _page(

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,6 +204,17 @@ def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
     assert _reason(_put(tmp_path, data[:-2] + data[last:-2] * 400 + b"\xff\xd9")) == "too_large"
 
 
+def camera_raw(subfiletype: int, **options: Any) -> bytes:
+    """As cameras write it: a preview, and the raw picture in a sub-directory of it."""
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        writer.write(
+            texture(12, 16), photometric="rgb", subfiletype=subfiletype, subifds=1, metadata=None, **options
+        )
+        writer.write(texture(300, 400, 1).astype(np.uint16), photometric="minisblack", metadata=None)
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -216,6 +228,8 @@ def test_a_jpeg_of_endless_scans_is_refused(tmp_path: Path) -> None:
         ),
         (lambda: encoded(texture(20, 20), "TIFF", "1", compression="group4"), "compression"),
         (lambda: encoded(texture(20, 20), "TIFF", "LAB"), "colours of kind"),
+        (lambda: camera_raw(1), "nothing but previews"),
+        (lambda: camera_raw(0, extratags=[(50706, "B", 4, b"\1\4\0\0", True)]), "DNG"),
         (lambda: _patched(encoded(texture(20, 20), "BMP", "L"), 30, "<I", 1), "compression RLE8"),
         (lambda: encoded(texture(20, 20), "JPEG2000"), "JPEG 2000"),
         (lambda: encoded(texture(32, 32), "ICO"), "ICO"),
