@@ -76,6 +76,7 @@ class Entry:
         picture: ``format, mode, width, height`` (upright), ``orientation, frames``.
         faces: what was redacted. candidates: what scored between the review and the operating threshold.
         settings: every value that the output depends on, the model's digest included; config: their digest.
+            Empty for what a run left that was stopped before its line.
         metadata_removed: names, never values.
         verified: ``settings`` of the second look, and its ``findings`` (see verify.py); None: not looked.
         time: when, in UTC.

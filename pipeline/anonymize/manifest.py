@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.anonymize.entry import VERSION, Entry, digest
+from pipeline.anonymize.entry import VERSION, Entry, FileState, digest
 from pipeline.anonymize.images.atomic import write_atomically
 from pipeline.anonymize.paths import MANIFEST, OWN_PREFIX, shown
 from pipeline.errors import UserError
@@ -130,6 +130,18 @@ class Journal:
         """Places of OUT where what lies there is Veil's."""
         return {entry.path for entry in self.entries.values() if entry.output} | set(self.started)
 
+    def standing(self, path: str) -> Entry | None:
+        """The line of what lies at a place in OUT; None where nothing does.
+
+        A run that was stopped may have left it before its line: then nothing is known but its bytes.
+        """
+        old, place = self.entries.get(path), self.out / path
+        if path not in self.started or not place.is_file():
+            return old if os.path.lexists(place) else None
+        if old and old.output and old.output.is_same(place):
+            return old
+        return Entry(path, old.kind if old else "other", "left_out", output=FileState.of(place))
+
     def start(self, paths: Sequence[str]) -> None:
         self.started.update(paths)
         self._append(json.dumps({"veil": VERSION, "start": list(paths)}) + "\n")
@@ -155,9 +167,17 @@ class Journal:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.torn = True
 
+    def settle(self) -> None:
+        """Give what stopped runs left in OUT its lines, so that it stays known; nothing is written."""
+        for path in self.started:
+            if standing := self.standing(path):
+                self.entries[path] = standing
+        self.started.clear()
+
     def finish(self) -> None:
         """Rewrite the manifest whole, if anything was appended since it was."""
         self.close()
+        self.settle()
         if self.torn:
             lines = "".join(entry.line() for entry in self.entries.in_order())
             write_atomically(self.out / MANIFEST, lines.encode(), lambda _: None)

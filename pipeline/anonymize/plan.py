@@ -78,10 +78,11 @@ class Planner:
         )
         if refusal:
             reason, message = refusal
+            old = self.journal.standing(found.path)
             status = "ignored" if found.ignored else "left_out"
-            if found.ignored and old and old.output and os.path.lexists(target):
+            if found.ignored and old and old.output:
                 message += f"; {KEPT}"
-                if list(changed(old.settings, self.settings)) or found.path in self.journal.started:
+                if list(changed(old.settings, self.settings)):
                     status, message = "left_out", f"{message}, made with other settings"
             entry = refused(found.path, found.kind.value, reason, message, old=old, status=status)
             return Task(found.path, source, target, Action.keep, refused=entry)
@@ -140,7 +141,8 @@ def refused(
 def removed(journal: Journal, found: Sequence[Found]) -> Iterator[str]:
     """Files that an earlier run saw and that DATA no longer holds."""
     present = {each.path for each in found}
-    return (path for path in sorted(journal.entries) if path not in present)
+    unlisted = {path for path in journal.started if os.path.lexists(journal.out / path)}
+    return (path for path in sorted(unlisted.union(journal.entries)) if path not in present)
 
 
 def ignores_case(folder: Path) -> bool:

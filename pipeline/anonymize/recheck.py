@@ -30,8 +30,8 @@ class Problem:
 
     Attributes:
         kind: ``face``, ``missing``, ``changed``, ``unknown`` (a file that the manifest does not name),
-            ``metadata``, ``unreadable``, ``internal_error`` (the detector failed), or ``not_redacted`` (made
-            with method none).
+            ``interrupted`` (left by a run that was stopped before its line), ``metadata``, ``unreadable``,
+            ``internal_error`` (the detector failed), or ``not_redacted`` (made with method none).
     """
 
     path: str
@@ -76,6 +76,7 @@ def verify_folder(
     if not (out / MANIFEST).is_file():
         raise UserError(f"out: {shown(config.out)!r} holds no {MANIFEST}; allowed: the output of a run")
     journal = Journal.read(out)
+    journal.settle()
     asked = config.detector
     detector = detector or load_detector(locate(asked.model), runtime=asked.runtime)
     detector = tiled(detector, asked.tiles, asked.min_face)
@@ -107,6 +108,8 @@ def _checked(out: Path, entry: Entry, detector: Detector, config: VerifyOutputCo
     if entry.output and not entry.output.is_same(path):
         faces, candidates = [], []  # nothing is known of what Veil did not write
         yield Problem(entry.path, "changed", "other bytes than Veil wrote")
+    if not entry.settings:
+        yield Problem(entry.path, "interrupted", "left by a run that was stopped: no line tells its settings")
     if entry.kind != "picture":
         return
     try:

@@ -12,14 +12,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from PIL import Image
 
-from pipeline.anonymize import anonymize_folder
+from pipeline.anonymize import Summary, anonymize_folder, verify_folder
 from pipeline.anonymize.manifest import Journal
 from pipeline.anonymize.output import Output
+from pipeline.config.schema import AnonymizeConfig, Method, RedactConfig, VerifyOutputConfig
 from tests.anonymize.conftest import Run
 from tests.anonymize.quick import QuickDetector
 from tests.anonymize.standin import save
@@ -129,6 +130,46 @@ def test_a_torn_manifest_is_taken_up(tmp_path: Path, cut: int) -> None:
     summary = anonymize_folder(data, out, detector=QuickDetector())
     assert summary.exit_code == 0 and digests(out) == whole
     assert len(path.read_text().splitlines()) == 12
+
+
+@pytest.fixture
+def unlisted(tmp_path: Path) -> tuple[Path, Path]:
+    """DATA and OUT, where a run that redacts nothing was killed after it wrote x.png, before its line."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    save(data / "x.png", [(20, 30, 100, 140)])
+    anonymize(data, out, redact=RedactConfig(method=Method.none))
+    (out / "manifest.jsonl").write_text(json.dumps({"veil": 1, "start": ["x.png"]}) + "\n")
+    return data, out
+
+
+def anonymize(data: Path, out: Path, **config: Any) -> Summary:
+    return anonymize_folder(data, out, detector=QuickDetector(), config=AnonymizeConfig(**config))
+
+
+def problems(out: Path) -> list[tuple[str, str]]:
+    found = verify_folder(VerifyOutputConfig(out=str(out)), detector=QuickDetector())
+    return [(each.path, each.kind) for each in found.problems]
+
+
+def test_an_output_without_its_line_is_a_finding(unlisted: tuple[Path, Path]) -> None:
+    assert problems(unlisted[1]) == [("x.png", "interrupted")]
+
+
+def test_an_ignored_picture_whose_output_has_no_line_stays_a_failure(unlisted: tuple[Path, Path]) -> None:
+    for _ in range(2):
+        summary = anonymize(*unlisted, ignore=["x.png"])
+        assert summary.exit_code == 3 and summary.foreign == []
+        assert "made with other settings" in summary.entries["x.png"].message
+        assert problems(unlisted[1])[0] == ("x.png", "interrupted")
+    assert anonymize(*unlisted).exit_code == 0 and problems(unlisted[1]) == []
+
+
+def test_an_output_without_its_line_or_source_is_named(unlisted: tuple[Path, Path]) -> None:
+    (unlisted[0] / "x.png").unlink()
+    for _ in range(2):
+        summary = anonymize(*unlisted)
+        assert summary.removed == ["x.png"] and summary.foreign == []
+        assert problems(unlisted[1]) == [("x.png", "interrupted")]
 
 
 def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class _Carry:
 
     def entry(self, found: Found) -> Entry:
         """The file's line, its output written."""
-        old = self.journal.entries.get(found.path)
+        old = self.journal.standing(found.path)
         if not _may_be_labels(found):
             return refused(found.path, "other", *NEITHER, old=old)
         if not self.config.carry:
