@@ -77,6 +77,7 @@ class Entry:
         faces: what was redacted. candidates: what scored between the review and the operating threshold.
         settings: every value that the output depends on, the model's digest included; config: their digest.
             Empty for what a run left that was stopped before its line.
+        tried: settings of the run that left it out, where ``settings`` are those of an output that was kept.
         metadata_removed: names, never values.
         verified: ``settings`` of the second look, and its ``findings`` (see verify.py); None: not looked.
         time: when, in UTC.
@@ -94,6 +95,7 @@ class Entry:
     candidates: list[Face] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     config: str = ""
+    tried: dict[str, Any] = field(default_factory=dict)
     metadata_removed: list[str] = field(default_factory=list)
     verified: dict[str, Any] | None = None
     time: str = ""

@@ -97,7 +97,7 @@ class Planner:
             return Action.make, "interrupted"
         if not old.source.is_same(source):
             return Action.make, "source changed"
-        if names := list(changed(old.settings, self.settings)):
+        if names := list(changed(old.tried or old.settings, self.settings)):
             return Action.make, f"{', '.join(names)} changed"
         if old.status == "left_out":
             return (Action.keep, "") if old.reason in FINAL else (Action.make, "tried again")

@@ -78,10 +78,13 @@ class Worker:
         if isinstance(outcome, PictureError):
             raise_if_broken(outcome)
             message = str(outcome.message).removeprefix(f"{task.source}: ").removeprefix(f"{task.target}: ")
-            before = self.journal.entries.get(task.path)
+            before = self.journal.standing(task.path)
             outcome = refused(task.path, "picture", outcome.reason, message, old=before)
             outcome = replace(outcome, source=_state(task.source))
-        entry = replace(outcome, settings=self._settings, config=digest(self._settings), time=_now())
+        made: dict[str, Any] = {"settings": self._settings, "config": digest(self._settings)}
+        if outcome.status == "left_out" and outcome.output:
+            made = {"tried": self._settings}  # what stands was made by an earlier run
+        entry = replace(outcome, **made, time=_now())
         self.journal.done(entry)
         return entry
 

@@ -14,11 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.anonymize import anonymize_folder
+from pipeline.anonymize import Summary, anonymize_folder, verify_folder
 from pipeline.anonymize.detect import SavedModelDetector
 from pipeline.anonymize.entry import Entry
-from pipeline.config.schema import AnonymizeConfig, Method, RedactConfig
+from pipeline.config.schema import AnonymizeConfig, Method, RedactConfig, VerifyOutputConfig
 from tests.anonymize.conftest import Run
+from tests.anonymize.quick import QuickDetector
 from tests.anonymize.standin import background, paint_face, save
 
 
@@ -202,6 +203,24 @@ def test_an_ignored_picture_whose_output_was_made_with_other_settings(run: Run, 
     assert "made with other settings" in ran.shown
     (ran.out / "a.png").unlink()
     assert run(photos, "ignore=[a.png]").code == 0
+
+
+def test_an_output_that_is_kept_keeps_its_settings(photos: Path) -> None:
+    """Its source is damaged meanwhile: the blur that could not be made is not what lies there."""
+    plain, out = RedactConfig(method=Method.none), photos.with_name("out")
+
+    def go(**config: Any) -> Summary:
+        return anonymize_folder(photos, out, detector=QuickDetector(), config=AnonymizeConfig(**config))
+
+    go(redact=plain)
+    (photos / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert [(each.path, each.reason) for each in go().left_out] == [("a.png", "corrupt")]
+    told = verify_folder(VerifyOutputConfig(out=str(out)), detector=QuickDetector())
+    assert ("a.png", "not_redacted") in {(each.path, each.kind) for each in told.problems}
+    assert go().todo == [], "damage is final until the file or the settings change"
+    assert go(redact=plain).todo == ["a.jpg", "a.png", "sub/b.png", "sub/none.png"]
+    go()
+    assert go(ignore=["a.png"]).exit_code == 3
 
 
 def test_changed_and_removed_sources(run: Run, photos: Path) -> None:

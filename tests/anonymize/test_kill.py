@@ -172,6 +172,19 @@ def test_an_output_without_its_line_or_source_is_named(unlisted: tuple[Path, Pat
         assert problems(unlisted[1]) == [("x.png", "interrupted")]
 
 
+def test_what_replaced_an_output_without_its_line_is_not_taken_for_it(tmp_path: Path) -> None:
+    """The line of the run before must not vouch for the settings of what a killed one left."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    source = save(data / "x.png", [(20, 30, 100, 140)])
+    anonymize(data, out)
+    line = (out / "manifest.jsonl").read_text()
+    anonymize(data, out, redact=RedactConfig(method=Method.none))
+    (out / "manifest.jsonl").write_text(line + json.dumps({"veil": 1, "start": ["x.png"]}) + "\n")
+    source.write_bytes(b"\xff\xd8\xff no picture")
+    assert [entry.reason for entry in anonymize(data, out).left_out] == ["corrupt"]
+    assert anonymize(data, out, ignore=["x.png"]).exit_code == 3
+
+
 def test_what_a_killed_run_left_is_swept(tmp_path: Path) -> None:
     data = make_photos(tmp_path / "data", 2)
     out = tmp_path / "out"

@@ -21,6 +21,7 @@ from pipeline.anonymize.verify import Redacted, exposed_share, look_again, redac
 from pipeline.config.schema import (
     AnonymizeConfig,
     LimitsConfig,
+    Method,
     RedactConfig,
     Shape,
     VerifyConfig,
@@ -233,6 +234,17 @@ def test_what_cannot_be_looked_at_again_is_not_left_standing(tmp_path: Path) -> 
     ended = anonymize_folder(tmp_path / "data", tmp_path / "out", detector=Failing())
     assert [entry.path for entry in ended.left_out] == ["a.png"] and ended.exit_code == 1
     assert not (tmp_path / "out" / "a.png").exists() and (tmp_path / "out" / "none.png").exists()
+
+
+def test_what_is_withdrawn_is_not_said_to_stand(tmp_path: Path) -> None:
+    """It had replaced the output of an earlier run already."""
+    save(tmp_path / "data" / "a.png", [(20, 30, 100, 140)])
+    config = AnonymizeConfig(redact=RedactConfig(method=Method.none))
+    anonymize_folder(tmp_path / "data", tmp_path / "out", detector=QuickDetector(), config=config)
+    ended = anonymize_folder(tmp_path / "data", tmp_path / "out", detector=Failing())
+    assert not (tmp_path / "out" / "a.png").exists()
+    (entry,) = ended.left_out
+    assert entry.output is None and "still there" not in entry.message
 
 
 class Choking(QuickDetector):
