@@ -19,7 +19,7 @@ from pipeline.anonymize.manifest import Journal
 from pipeline.anonymize.outcome import Planned, Summary, Watch, unwatched
 from pipeline.anonymize.output import Output, OutputFails, foreign_files
 from pipeline.anonymize.paths import folders
-from pipeline.anonymize.plan import Action, Planner, Task, removed
+from pipeline.anonymize.plan import Action, Planner, Task, removed, with_ignored
 from pipeline.anonymize.scan import Found, scan
 from pipeline.anonymize.tiles import tiled
 from pipeline.anonymize.work import Worker
@@ -70,15 +70,18 @@ class _Run:
     watch: Watch
 
     @cached_property
-    def found(self) -> list[Found]:
+    def scanned(self) -> list[Found]:
         return scan(self.data, self.config.ignore, self.config.follow_links)
+
+    def _found(self, journal: Journal) -> list[Found]:
+        return with_ignored(self.scanned, journal, self.data)
 
     def dry(self) -> Summary:
         journal = Journal.read(self.out)
         tasks = self._plan(journal)
         summary = self._summary(journal, tasks)
         summary.planned = Planned.of(
-            tasks, journal.entries, labels.candidates(self.found), labels.others(self.found)
+            tasks, journal.entries, labels.candidates(self.scanned), labels.others(self.scanned)
         )
         return summary
 
@@ -95,7 +98,8 @@ class _Run:
             try:
                 self._note_left_out(journal, tasks)
                 self._work(journal, [task for task in tasks if task.action is not Action.keep], summary)
-                summary.labels = labels.carry(self.data, self.out, self.found, journal, self.config.labels)
+                found = self._found(journal)
+                summary.labels = labels.carry(self.data, self.out, found, journal, self.config.labels)
                 journal.finish()
                 report.write(summary, self.config)
             except OutputFails as error:
@@ -116,11 +120,11 @@ class _Run:
         look = self.config.verify.enabled and self.config.redact.method is not Method.none
         verify = settings.of_verify(self.config, self.digest) if look else None
         made = settings.of_pictures(self.config, self.digest)
-        return Planner(self.data, self.out, journal, made, verify).plan(self.found)
+        return Planner(self.data, self.out, journal, made, verify).plan(self._found(journal))
 
     def _summary(self, journal: Journal, tasks: Sequence[Task]) -> Summary:
         summary = Summary(self.data, self.out, journal.entries, self.digest, self.config.detector.runtime)
-        summary.removed = list(removed(journal, self.found))
+        summary.removed = list(removed(journal, self._found(journal)))
         summary.foreign = foreign_files(self.out, journal.written)
         summary.todo = [task.path for task in tasks if task.action is not Action.keep]
         return summary

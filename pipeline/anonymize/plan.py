@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.anonymize.entry import Entry, changed
 from pipeline.anonymize.manifest import Journal
-from pipeline.anonymize.scan import Found, Kind
+from pipeline.anonymize.scan import Found, Kind, ignored
 
 FINAL = frozenset({"corrupt", "crashes", "empty", "hangs", "not_a_picture", "unsupported"})
 """Reasons that lie in the file itself: it is tried again when it, or the settings, have changed."""
@@ -82,7 +82,7 @@ class Planner:
             status = "ignored" if found.ignored else "left_out"
             if found.ignored and old and old.output:
                 message += f"; {KEPT}"
-                if list(changed(old.settings, self.settings)):
+                if "labels" not in old.settings and list(changed(old.settings, self.settings)):
                     status, message = "left_out", f"{message}, made with other settings"
             entry = refused(found.path, found.kind.value, reason, message, old=old, status=status)
             return Task(found.path, source, target, Action.keep, refused=entry)
@@ -143,6 +143,14 @@ def removed(journal: Journal, found: Sequence[Found]) -> Iterator[str]:
     present = {each.path for each in found}
     unlisted = {path for path in journal.started if os.path.lexists(journal.out / path)}
     return (path for path in sorted(unlisted.union(journal.entries)) if path not in present)
+
+
+def with_ignored(found: Sequence[Found], journal: Journal, data: Path) -> list[Found]:
+    """What was found, and what earlier runs knew in folders that are ignored now, and so not walked."""
+    folders = {each.path for each in found if each.ignored}
+    unseen = {*journal.entries, *journal.started} - {each.path for each in found}
+    below = (path for path in sorted(unseen) if not folders.isdisjoint(map(str, PurePosixPath(path).parents)))
+    return [*found, *(ignored(path) for path in below if os.path.lexists(data / path))]
 
 
 def ignores_case(folder: Path) -> bool:

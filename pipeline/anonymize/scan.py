@@ -60,6 +60,10 @@ def scan(data: Path, ignore: Sequence[str] = (), follow_links: bool = False) -> 
     return sorted(_Walk(data, ignore, follow_links).folder(data, ""), key=lambda found: found.path)
 
 
+def ignored(path: str) -> Found:
+    return Found(path, Kind.other, "ignored", "left out as `ignore` asks", ignored=True)
+
+
 @dataclass(frozen=True)
 class _Walk:
     data: Path
@@ -77,7 +81,7 @@ class _Walk:
         for entry in entries:
             path = prefix + entry.name
             if any(fnmatch(entry.name, pattern) or fnmatch(path, pattern) for pattern in self.ignore):
-                yield Found(path, Kind.other, "ignored", "left out as `ignore` asks", ignored=True)
+                yield ignored(path)
             else:
                 yield from self._entry(entry, path, above)
 

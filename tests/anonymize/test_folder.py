@@ -205,6 +205,25 @@ def test_an_ignored_picture_whose_output_was_made_with_other_settings(run: Run, 
     assert run(photos, "ignore=[a.png]").code == 0
 
 
+def test_an_ignored_folder_is_no_way_around_other_settings(photos: Path) -> None:
+    out = photos.with_name("out")
+
+    def go(**config: Any) -> Summary:
+        return anonymize_folder(photos, out, detector=QuickDetector(), config=AnonymizeConfig(**config))
+
+    (photos / "sub" / "b.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    go(redact=RedactConfig(method=Method.none))
+    for _ in range(2):
+        summary = go(ignore=["sub"])
+        assert summary.exit_code == 3 and summary.removed == []
+        assert [each.path for each in summary.left_out] == ["sub/b.png", "sub/none.png"]
+        assert {each.path for each in summary.ignored} == {"sub", "sub/b.txt"}
+    (photos / "sub" / "none.png").unlink()
+    (out / "sub" / "b.png").unlink()
+    summary = go(ignore=["sub"])
+    assert summary.exit_code == 0 and summary.removed == ["sub/none.png"]
+
+
 def test_an_output_that_is_kept_keeps_its_settings(photos: Path) -> None:
     """Its source is damaged meanwhile: the blur that could not be made is not what lies there."""
     plain, out = RedactConfig(method=Method.none), photos.with_name("out")
