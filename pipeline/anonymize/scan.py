@@ -61,7 +61,7 @@ def scan(data: Path, ignore: Sequence[str] = (), follow_links: bool = False) -> 
 
 
 def ignored(path: str) -> Found:
-    return Found(path, Kind.other, "ignored", "left out as `ignore` asks", ignored=True)
+    return Found(path, _by_suffix(path), "ignored", "left out as `ignore` asks", ignored=True)
 
 
 @dataclass(frozen=True)

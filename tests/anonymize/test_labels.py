@@ -232,6 +232,29 @@ def test_yolo_ignores_redacted_faces(data: Path) -> None:
     assert "redacted_face" in (out / "data.yaml").read_text() and "nc: 3" in (out / "data.yaml").read_text()
 
 
+def test_labels_of_ignored_pictures_are_ignored_too(data: Path) -> None:
+    yolo(data)
+    (data / "annotations" / "all.json").write_text(json.dumps(coco(data)))
+    for stem in ("b", "bad"):
+        (data / "xml" / f"{stem}.xml").write_text(VOC.format(name=f"{stem}.jpg", path=f"{stem}.jpg"))
+    (data / "xml" / "other.xml").write_text(VOC.format(name="c.jpg", path="c.jpg"))
+    (data / "images" / "train" / "c.jpg").write_bytes(BAD)
+    config = AnonymizeConfig(ignore=["b.jpg", "bad.jpg"])
+    for _ in range(2):
+        summary = anonymize_folder(data, data.with_name("out"), detector=QuickDetector(), config=config)
+        assert reasons(summary) == {"images/train/c.jpg": "corrupt", "xml/other.xml": "picture_left_out"}
+        assert {entry.path for entry in summary.ignored if entry.reason == "picture_left_out"} == {
+            "labels/train/b.txt",
+            "labels/train/bad.txt",
+            "xml/b.xml",
+            "xml/bad.xml",
+        }
+        content = json.loads((summary.out / "annotations/all.json").read_text())
+        assert [image["file_name"] for image in content["images"]] == ["train/a.png", "not-here.jpg"]
+        assert {each["image_id"] for each in content["annotations"]} == {10, 13}
+        assert (summary.out / "train.txt").read_text() == "images/train/a.png\n"
+
+
 def test_voc_image_sets(data: Path) -> None:
     (data / "ImageSets").mkdir()
     (data / "ImageSets" / "hat_train.txt").write_text("a  1\nb -1\nbad  1\n")

@@ -25,11 +25,14 @@ PICTURES = "/9j/", "iVBOR", "R0lGOD", "UklGR", "data:image"
 
 
 class LabelError(Exception):
-    """A label file that must not come along; ``reason`` is one word."""
+    """A label file that must not come along; ``reason`` is one word.
 
-    def __init__(self, reason: str, message: str) -> None:
+    ``ignored``: only because the user's ``ignore`` says so of its pictures, which is no failure.
+    """
+
+    def __init__(self, reason: str, message: str, ignored: bool = False) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.ignored = reason, ignored
 
 
 def refuse_embedded(texts: Iterable[object]) -> None:
@@ -134,6 +137,17 @@ class Pictures:
     def all_left_out(self, paths: Sequence[str]) -> bool:
         """Whether none of some pictures stands in OUT; False when there are none."""
         return bool(paths) and not any(self.entries[path].status == "done" for path in paths)
+
+    def refuse_left_out(self, paths: Sequence[str]) -> None:
+        """Refuse labels of pictures of which none stands in OUT.
+
+        Raises:
+            LabelError: ``picture_left_out``.
+        """
+        if self.all_left_out(paths):
+            ignored = all(self.entries[path].reason == "ignored" for path in paths)
+            how = "is ignored" if ignored else "was left out"
+            raise LabelError("picture_left_out", f"its picture {how}: {paths[0]}", ignored)
 
     def ignored_boxes(self, path: str, size: tuple[int, int] | None = None) -> tuple[Boxes, tuple[int, int]]:
         """Redacted regions of a picture's first page, and its size, in the frame that the labels use.

@@ -86,7 +86,8 @@ class _Carry:
         try:
             return self._write(found.path, old, settings)
         except LabelError as error:
-            return refused(found.path, "label", error.reason, str(error), old=old)
+            status = "ignored" if error.ignored else "left_out"
+            return refused(found.path, "label", error.reason, str(error), old=old, status=status)
         except PictureError as error:
             raise_if_broken(error)
             return refused(found.path, "label", error.reason, error.message, old=old)

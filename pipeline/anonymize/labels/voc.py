@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from pipeline.anonymize.labels.pictures import IGNORE, Carried, LabelError, Pictures, refuse_embedded
+from pipeline.anonymize.labels.pictures import IGNORE, Carried, Pictures, refuse_embedded
 
 PATH = re.compile(r"(<path>)([^<]*)(</path>)")
 
@@ -29,8 +29,7 @@ def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
     beside = pictures.of_stem(path)
     named = pictures.named((root.findtext("filename") or "").strip(), path)
     named = [each for each in named if each in beside] or named or beside
-    if pictures.all_left_out(named):
-        raise LabelError("picture_left_out", f"its picture was left out: {named[0]}")
+    pictures.refuse_left_out(named)
     return _edited(root, data, named, pictures)
 
 

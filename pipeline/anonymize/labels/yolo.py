@@ -26,8 +26,7 @@ def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
     named = pictures.of_stem(path)
     if not named or boxes_in(data) is None:
         return None
-    if pictures.all_left_out(named):
-        raise LabelError("picture_left_out", f"its picture was left out: {named[0]}")
+    pictures.refuse_left_out(named)
     done = [each for each in named if pictures.entries[each].status == "done"]
     if not pictures.ignore_faces or len(done) != 1:
         return Carried(data)
