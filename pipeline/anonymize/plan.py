@@ -134,6 +134,7 @@ def refused(
     """The line of a file that is left out. What an earlier run wrote for it stays known as Veil's."""
     if old is None or old.output is None:
         return Entry(path, kind, status, reason, message)
+    kind = old.kind if kind == "other" else kind  # a picture without a suffix stays one for `verify`
     kept = "" if reason in ("output_changed", "ignored") else f"; {KEPT}"
     return replace(old, kind=kind, status=status, reason=reason, message=message + kept)
 

@@ -212,14 +212,20 @@ def test_an_ignored_folder_is_no_way_around_other_settings(photos: Path) -> None
         return anonymize_folder(photos, out, detector=QuickDetector(), config=AnonymizeConfig(**config))
 
     (photos / "sub" / "b.txt").write_text("0 0.5 0.5 0.25 0.25\n")
+    (photos / "sub" / "b.png").rename(photos / "sub" / "b")
     go(redact=RedactConfig(method=Method.none))
     for _ in range(2):
         summary = go(ignore=["sub"])
         assert summary.exit_code == 3 and summary.removed == []
-        assert [each.path for each in summary.left_out] == ["sub/b.png", "sub/none.png"]
+        told = verify_folder(VerifyOutputConfig(out=str(out)), detector=QuickDetector()).problems
+        assert [(each.path, each.kind) for each in told] == [
+            ("sub/b", "not_redacted"),
+            ("sub/none.png", "not_redacted"),
+        ]
+        assert [each.path for each in summary.left_out] == ["sub/b", "sub/none.png"]
         assert {each.path for each in summary.ignored} == {"sub", "sub/b.txt"}
     (photos / "sub" / "none.png").unlink()
-    (out / "sub" / "b.png").unlink()
+    (out / "sub" / "b").unlink()
     summary = go(ignore=["sub"])
     assert summary.exit_code == 0 and summary.removed == ["sub/none.png"]
 
