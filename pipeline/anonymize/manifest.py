@@ -168,7 +168,7 @@ class Journal:
         self.torn = True
 
     def settle(self) -> None:
-        """Give what stopped runs left in OUT its lines, so that it stays known; nothing is written."""
+        """Give what stopped runs left in OUT lines of its own, so that it stays known; nothing is written."""
         for path in self.started:
             if standing := self.standing(path):
                 self.entries[path] = standing

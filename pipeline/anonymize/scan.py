@@ -61,6 +61,7 @@ def scan(data: Path, ignore: Sequence[str] = (), follow_links: bool = False) -> 
 
 
 def ignored(path: str) -> Found:
+    """A file or folder that the user's ``ignore`` names, or what lies in such a folder."""
     return Found(path, _by_suffix(path), "ignored", "left out as `ignore` asks", ignored=True)
 
 
