@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.anonymize.detect import Detections, Detector, Picture, SavedModelDetector
 from pipeline.anonymize.tiles import tiled
-from pipeline.calibration.fit import OPERATING, exact_lower_bound, fit, operating_score
+from pipeline.calibration.fit import OPERATING, fit, lower_bound, operating_score
 from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
 from pipeline.calibration.scored import Scored, score_all
 from pipeline.config.schema import CalibrationConfig, EvaluationConfig, ModelConfig
@@ -35,12 +35,14 @@ class Calibration:
         score_map: the identity where it was not possible.
         reason: why it was not possible; empty if it was.
         precision, recall: at :data:`OPERATING` on the split that it was fitted to.
+        precision_lower_bound: what decided where :data:`OPERATING` is, and what a release's gate asks for.
         before, after: reliability there, of the detections that the tool keeps.
     """
 
     score_map: ScoreMap
     reason: str
     precision: Rate
+    precision_lower_bound: float
     recall: Rate
     before: Reliability
     after: Reliability
@@ -128,12 +130,14 @@ def assess(scored: Scored, config: CalibrationConfig) -> Calibration:
             f"(calibration.precision, with a confidence of {config.confidence:.0%})"
         )
     calibrated = score_map(scored.scores)
-    right, found = dataclasses.replace(scored, scores=calibrated).counts(OPERATING)
+    mapped = dataclasses.replace(scored, scores=calibrated)
+    right, found = mapped.counts(OPERATING)
     kept = calibrated >= SCORE_FLOOR
     return Calibration(
         score_map=score_map,
         reason=reason,
         precision=rate(right, found),
+        precision_lower_bound=lower_bound(mapped, OPERATING, config.confidence),
         recall=rate(right, scored.faces),
         before=reliability(scored.scores[kept], scored.right[kept]),
         after=reliability(calibrated[kept], scored.right[kept]),
@@ -148,7 +152,6 @@ def document(
     Args:
         consensus_faces: that only a consensus names, and that were ignored.
     """
-    right, of = found.precision.hits, found.precision.of
     return {
         "raw": [round(each, 6) for each in found.score_map.raw],
         "calibrated": [round(each, 6) for each in found.score_map.calibrated],
@@ -158,7 +161,7 @@ def document(
         "consensus_faces": consensus_faces,
         "faces": scored.faces,
         "precision": dataclasses.asdict(found.precision),
-        "precision_lower_bound": exact_lower_bound(right, of, config.confidence),
+        "precision_lower_bound": found.precision_lower_bound,
         "recall": dataclasses.asdict(found.recall),
         "metrics": found.metrics,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 from pipeline.anonymize.detect import Detections
 from pipeline.boxes import Boxes
+from pipeline.calibration.fit import exact_lower_bound, lower_bound
 from pipeline.calibration.run import _RawOutputs, _Unmapped, assess, document
 from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
 from pipeline.calibration.scored import Scored
 from pipeline.config.schema import CalibrationConfig
+from pipeline.release import checks
 
 SCORES = np.linspace(0.9, 0.02, 400)
 SCORED = Scored(SCORES, np.tile([0.1, 0.4], 200) < SCORES, np.arange(400) // 4, 100, 300)
@@ -27,6 +30,20 @@ def test_what_is_written_is_what_the_graph_computes(tmp_path: Path) -> None:
     content = json.loads((tmp_path / CALIBRATION).read_text())
     assert content["precision_lower_bound"] >= 0.8
     assert content["precision"]["of"] == (found.score_map(SCORES) >= 0.5).sum()
+
+
+def test_the_bound_that_is_written_is_the_one_that_decided_and_that_the_gate_asks_for() -> None:
+    """Errors come in company, so that the bound over pictures lies below Clopper and Pearson's."""
+    together = Scored(SCORES, np.repeat(np.tile([0.1, 0.5], 50), 4) < SCORES, SCORED.picture, 100, 300)
+    config = CalibrationConfig()
+    found = assess(together, config)
+    assert not found.reason
+    written = document(found, config, together)["precision_lower_bound"]
+    calibrated = dataclasses.replace(together, scores=found.score_map(SCORES))
+    assert written == lower_bound(calibrated, 0.5, config.confidence)
+    assert written < exact_lower_bound(*calibrated.counts(0.5), config.confidence)
+    passed, says = checks.calibrated(calibrated, config, found.score_map)
+    assert passed and f"at least {written:.4f} with" in says
 
 
 def test_a_detector_that_says_nothing_is_not_calibrated(tmp_path: Path) -> None:
