@@ -30,7 +30,8 @@ class Predictions:
 
     Attributes:
         detections: one a picture, in the set's order.
-        seconds: one a picture: the detector's own time, reading the file left out.
+        seconds: one a picture: the detector's own time, reading the file left out; none if it says that it
+            is not ``timed``, since its answers were kept.
     """
 
     detections: list[Detections]
@@ -56,7 +57,7 @@ def predict(
         seconds += [(time.perf_counter() - began) / len(batch)] * len(batch)
         if progress:
             progress(len(detections), len(pictures))
-    return Predictions(detections, seconds)
+    return Predictions(detections, seconds if getattr(detector, "timed", True) else [])
 
 
 def read_picture(picture: LabelledFaces) -> Picture:

@@ -140,7 +140,7 @@ def measure(
         | {name: each.error for name, each in believed.items()}
         | {f"wider/{difficulty}": ap for difficulty, ap in wider_ap(pictures, found).items()}
         | {"pictures": float(len(pictures)), "faces": float(recall["all"].of)}
-        | {"seconds_per_picture": float(np.mean(seconds)) if seconds else 0.0}
+        | ({"seconds_per_picture": float(np.mean(seconds))} if seconds else {})
     )
     return Evaluation(
         name=name,

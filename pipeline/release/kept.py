@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.anonymize.detect import Detections, Detector, Picture
+from pipeline.anonymize.detect import Detections, Detector, Picture, serving
 from pipeline.boxes import Boxes
+
+FORM = 1
+"""Of what is kept, and of how a picture becomes what the network sees: of a newer one, all is asked anew."""
 
 
 class KeptDetector:
@@ -22,11 +26,12 @@ class KeptDetector:
         folder: where the file is, or will be.
     """
 
+    timed = False  # a look into a file says nothing of the detector's speed
+
     def __init__(self, detector: Detector, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._detector = detector
-        runtime = getattr(detector, "runtime", "tensorflow")
-        self._path = folder / f"{detector.digest[:16]}-{runtime}.jsonl"
+        self._path = folder / f"{detector.digest[:16]}-{_runtime(detector)}-{FORM}.jsonl"
         self._known: dict[str, Detections] = {}
         for line in self._path.read_text().splitlines() if self._path.is_file() else ():
             try:
@@ -55,6 +60,13 @@ class KeptDetector:
                 rows = np.concatenate([each.boxes.xyxy, each.scores[:, None]], axis=1).tolist()
                 file.write("\n" + json.dumps({"picture": names[number], "found": rows}))
         return [self._known[name] for name in names]
+
+
+def _runtime(detector: Detector) -> str:
+    """With its version: another one may answer otherwise."""
+    runtime = serving(detector, "tensorflow")
+    library = importlib.import_module(runtime.partition("_")[0])  # openvino_bf16 is openvino's
+    return f"{runtime}-{library.__version__.partition('-')[0]}"
 
 
 def _name(picture: Picture) -> str:
