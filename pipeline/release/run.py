@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.anonymize.detect import Detector, Picture, model_digest
@@ -20,7 +20,7 @@ from pipeline.config.schema import ReleaseConfig, TrainConfig
 from pipeline.errors import UserError
 from pipeline.evaluation import Evaluation
 from pipeline.evaluation.report import table
-from pipeline.history import history
+from pipeline.history import CARD, history
 from pipeline.line import LineResult, measure, run_line, track
 from pipeline.release import checks, gates, recipe
 from pipeline.release.kept import KeptDetector
@@ -29,7 +29,8 @@ from pipeline.tracking import Run
 log = logging.getLogger(__name__)
 RELEASED = "released"
 """The alias in MLflow's registry."""
-PUBLISHED = "published"
+PUBLISHED, UNREGISTERED = "published", "unregistered"
+"""In a run's folder: the digest of what is, or will be, in ``models``; and that MLflow lacks it."""
 CHECKED = 8
 """Pictures of the test split on which graphs and runtimes are compared, beside the built-in portraits."""
 
@@ -81,24 +82,33 @@ def make_release(config: ReleaseConfig) -> Release:
         made = run_line(training)
     assert made.saved_model is not None and made.folder is not None
     candidate = Candidate(training, made, made.folder, made.saved_model)
-    released, done = Path(config.models) / training.model.name, made.folder / PUBLISHED
-    digest = model_digest(made.saved_model)
-    if done.is_file() and done.read_text() == digest and model_digest(released) == digest:
+    released = Path(config.models) / training.model.name
+    if _is_released(candidate, released):
         log.info("%s is released", made.saved_model)
-        kept = json.loads((made.folder / "gates.json").read_text())
-        return Release(released, [Verdict(**each) for each in kept])
+        if (made.folder / UNREGISTERED).is_file():
+            _register(candidate, config, _measure(candidate, config, made.saved_model, "evaluation"))
+        card = json.loads((released / CARD).read_text(encoding="utf-8"))
+        return Release(released, [Verdict(**each) for each in card["gates"]])
     measured = _measure(candidate, config, made.saved_model, "evaluation")
     verdicts = _judge(candidate, config, measured, released)
     release = Release(released, verdicts)
-    (made.folder / "gates.json").write_text(json.dumps([asdict(each) for each in verdicts], indent=1))
     (made.folder / "gates.md").write_text(release.table + "\n", encoding="utf-8")
-    text = write_card(training, made.version, history(made.folder), measured, made.saved_model, verdicts)
+    write_card(training, made.version, history(made.folder), measured, made.saved_model, verdicts)
     if not release.failed:
         write_references(made.saved_model)
+        # before the copy is there: stopped after it, the detector would be compared with itself
+        (made.folder / UNREGISTERED).touch()
+        (made.folder / PUBLISHED).write_text(model_digest(made.saved_model))
         publish(made.saved_model, released)
-        _register(candidate, config, measured, text)
-        done.write_text(digest)
+        _register(candidate, config, measured)
     return release
+
+
+def _is_released(candidate: Candidate, released: Path) -> bool:
+    """Whether it was this run that put the detector there."""
+    done, digest = candidate.folder / PUBLISHED, model_digest(candidate.saved_model)
+    there = (released / "saved_model.pb").is_file() and model_digest(released) == digest
+    return there and done.is_file() and done.read_text() == digest
 
 
 def _measure(candidate: Candidate, config: ReleaseConfig, model: Path, folder: str) -> Evaluation:
@@ -192,11 +202,13 @@ def publish(saved_model: Path, released: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _register(candidate: Candidate, config: ReleaseConfig, measured: Evaluation, text: str) -> None:
+def _register(candidate: Candidate, config: ReleaseConfig, measured: Evaluation) -> None:
     """As a version with the alias ``released``, in the run of the last training."""
     made, folder = candidate.made, candidate.folder
+    text = (candidate.saved_model / "README.md").read_text(encoding="utf-8")
     assert made.training is not None
     with Run.start(config.tracking, folder.name, folder=folder, params=candidate.config) as run:
         run.log_dataset(made.version)
         run.log_artifacts(folder / "gates.md", "evaluation")
         track(run, made.version, made.training, measured, candidate.saved_model, text, aliases=[RELEASED])
+        (folder / UNREGISTERED).unlink()  # the run's record has it, and sends it even after a stop
