@@ -156,7 +156,7 @@ and share of right detections, of those from 0.05 on) stands in the table above.
 
 
 def _weaknesses(evaluation: Evaluation) -> str:
-    """The slices whose recall is below that of all faces with certainty, worst first."""
+    """The slices whose recall lies below that of all faces with its interval, worst first."""
     everywhere = evaluation.recall["all"]
     weak = [
         (name, each)
@@ -172,8 +172,8 @@ def _weaknesses(evaluation: Evaluation) -> str:
     ]
     return f"""## Where it is weak
 
-Slices whose recall at {evaluation.threshold:g} is with certainty below that of all faces,
-{everywhere.share:.3f}:
+Slices whose recall at {evaluation.threshold:g} lies with its whole interval (as if each face were
+independent) below that of all faces, {everywhere.share:.3f}:
 
 {chr(10).join(lines)}
 """

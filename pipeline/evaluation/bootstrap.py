@@ -1,4 +1,4 @@
-"""Intervals by the bootstrap: figures that are no plain shares, over resamples of the pictures.
+"""Intervals by the bootstrap: of averages and shares, over resamples of the pictures.
 
 Pictures are drawn, not faces: what goes wrong in a picture goes wrong for several of its faces.
 """
@@ -35,11 +35,12 @@ def interval(values: Sequence[float] | FloatArray) -> tuple[float, float]:
 
 
 def interval_of_share(parts: FloatArray, wholes: FloatArray) -> tuple[float, float]:
-    """Of ``parts.sum() / wholes.sum()``, both ``[P]``, one a picture."""
-    if not len(parts):
+    """Of ``parts.sum() / wholes.sum()``, both ``[P]``, one a picture; a resample of nothing says nothing."""
+    if not wholes.any():
         return 0.0, 0.0
     weights = draws(len(parts))
-    return interval((weights @ parts) / np.maximum(weights @ wholes, 1))
+    there = weights[weights @ wholes > 0]
+    return interval((there @ parts) / (there @ wholes))
 
 
 def intervals_of_averages(images: Sequence[Mapping[str, Any] | None], ious: FloatArray) -> Intervals:

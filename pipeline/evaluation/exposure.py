@@ -34,6 +34,7 @@ class Exposure:
         by_slice: exposed faces among the counted ones: ``all``, then each slice.
         needless_pixels: share of all pixels redacted outside every labelled face grown by 1.3.
         redacted_pixels: share of all pixels redacted.
+        exposed, faces: ``[P]`` exposed faces of each picture, and those that count.
         needless: ``[P]`` pixels of each picture redacted outside every labelled face grown by 1.3.
         pixels: ``[P]`` pixels of each picture.
     """
@@ -42,6 +43,8 @@ class Exposure:
     by_slice: dict[str, Rate]
     needless_pixels: float
     redacted_pixels: float
+    exposed: NDArray[np.float64]
+    faces: NDArray[np.float64]
     needless: NDArray[np.float64]
     pixels: NDArray[np.float64]
 
@@ -57,6 +60,7 @@ def measure_exposure(pictures: Sequence[LabelledFaces], masks: Iterable[Mask]) -
         ValueError: a mask has another size than its picture, or their numbers differ.
     """
     uncovered, redacted = [], 0
+    exposed: list[int] = []
     needless: list[int] = []
     pixels: list[int] = []
     for picture, mask in zip(pictures, masks, strict=True):
@@ -64,6 +68,7 @@ def measure_exposure(pictures: Sequence[LabelledFaces], masks: Iterable[Mask]) -
             size = [picture.height, picture.width]
             raise ValueError(f"{picture.name}: expected a mask of {size}, got {list(mask.shape)}")
         uncovered.append(1 - covered_share(top_region(picture.boxes, picture.width, picture.height), mask))
+        exposed.append(int((_exposed(uncovered[-1]) & ~picture.ignored).sum()))
         needless.append(int((mask & ~rasterize(grow(picture.boxes, GROWTH), mask.shape)).sum()))
         redacted += int(mask.sum())
         pixels.append(mask.size)
@@ -74,6 +79,8 @@ def measure_exposure(pictures: Sequence[LabelledFaces], masks: Iterable[Mask]) -
         by_slice=_by_slice(pictures, shares),
         needless_pixels=sum(needless) / total,
         redacted_pixels=redacted / total,
+        exposed=np.array(exposed, dtype=np.float64),
+        faces=np.array([(~picture.ignored).sum() for picture in pictures], dtype=np.float64),
         needless=np.array(needless, dtype=np.float64),
         pixels=np.array(pixels, dtype=np.float64),
     )
@@ -83,12 +90,16 @@ def _by_slice(pictures: Sequence[LabelledFaces], uncovered: NDArray[np.float64])
     counted = (
         np.concatenate([~picture.ignored for picture in pictures]) if pictures else np.zeros(0, dtype=bool)
     )
-    exposed = uncovered > MAX_UNCOVERED + 1e-9  # a share of exactly 20 % is not "more than"
+    exposed = _exposed(uncovered)
     slices = {"all": np.ones(len(counted), dtype=bool)} | membership(pictures)
     return {
         name: rate(int((exposed & counted & inside).sum()), int((counted & inside).sum()))
         for name, inside in slices.items()
     }
+
+
+def _exposed(uncovered: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return uncovered > MAX_UNCOVERED + 1e-9  # a share of exactly 20 % is not "more than"
 
 
 def top_region(faces: Boxes, width: float, height: float) -> Boxes:

@@ -14,6 +14,11 @@ from pipeline.evaluation.operating import Curve, MissedFace
 from pipeline.evaluation.reliability import Reliability
 from pipeline.evaluation.slices import Rate
 
+INTERVALS = (
+    "Intervals are 95 %. Of shares of faces or detections: Clopper–Pearson's, as if each face were "
+    "independent; of the shares of all faces also, `by picture`, over resamples of pictures: faces of one "
+    "picture are found or missed together. Of all else: over resamples of pictures."
+)
 LABELS = {
     "calibration_error": "calibration error",
     "calibration_error_raw": "calibration error of the raw scores",
@@ -41,7 +46,7 @@ class Evaluation:
             ``consensus_ignored/…``.
         reliability: of the detections that the tool keeps, by the metric that holds their error:
             ``calibration_error``, and ``calibration_error_raw`` for the scores before calibration.
-        intervals: of the metrics that are no plain shares, over resamples of the pictures.
+        intervals: of averages, pixels, and the rates of all faces, over resamples of the pictures.
         folder: where it was written, if it was.
     """
 
@@ -107,8 +112,9 @@ def summary(evaluation: Evaluation) -> str:
         f"# {evaluation.name} on {evaluation.dataset}",
         "",
         f"{metrics['pictures']:.0f} pictures, {metrics['faces']:.0f} faces, "
-        f"operating threshold {evaluation.threshold:g}. Intervals are 95 %: Clopper–Pearson of shares of "
-        "faces or detections, else over resamples of the pictures.",
+        f"operating threshold {evaluation.threshold:g}.",
+        "",
+        INTERVALS,
         "",
         *_headline_table(evaluation),
         "",
@@ -137,9 +143,9 @@ def _headline(evaluation: Evaluation) -> list[tuple[str, str]]:
         (str(name), f"{metrics[name]:.3f}{_resampled(evaluation, name, '.3f')}") for name in averages
     ]
     rows += [
-        ("precision at threshold", _with_interval(evaluation.precision)),
-        ("recall at threshold", _with_interval(evaluation.recall["all"])),
-        ("exposed faces", _with_interval(evaluation.exposed["all"])),
+        ("precision at threshold", _rate(evaluation, "precision_at_threshold", evaluation.precision)),
+        ("recall at threshold", _rate(evaluation, "recall_at_threshold", evaluation.recall["all"])),
+        ("exposed faces", _rate(evaluation, "exposed_faces", evaluation.exposed["all"])),
         ("needless pixels", f"{needless:.2%}{_resampled(evaluation, 'needless_pixels', '.2%')}"),
         *[(LABELS[name], f"{each.error:.3f}") for name, each in evaluation.reliability.items()],
     ]
@@ -170,16 +176,17 @@ def flat_rates(prefix: str, rates: Mapping[str, Rate]) -> dict[str, float]:
     return {f"{prefix}/{name}": each.share for name, each in rates.items() if each.of and name != "all"}
 
 
-def _resampled(evaluation: Evaluation, name: str, form: str) -> str:
+def _resampled(evaluation: Evaluation, name: str, form: str, words: str = " ({})") -> str:
     if name not in evaluation.intervals:
         return ""
     low, high = evaluation.intervals[name]
-    return f" ({low:{form}}–{high:{form}})"
+    return words.format(f"{low:{form}}–{high:{form}}")
 
 
 def _interval(each: Rate) -> str:
     return f"{each.low:.3f}–{each.high:.3f}"
 
 
-def _with_interval(each: Rate) -> str:
-    return f"{each.share:.3f} ({_interval(each)}; {each.hits} of {each.of})"
+def _rate(evaluation: Evaluation, name: str, each: Rate) -> str:
+    by_picture = _resampled(evaluation, name, ".3f", "; by picture {}")
+    return f"{each.share:.3f} ({_interval(each)}{by_picture}; {each.hits} of {each.of})"

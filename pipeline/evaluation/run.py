@@ -16,7 +16,7 @@ from pipeline.config.plain import plain
 from pipeline.config.schema import EvaluationConfig, RedactConfig
 from pipeline.data.version import DatasetVersion
 from pipeline.errors import UserError
-from pipeline.evaluation.bootstrap import interval_of_share
+from pipeline.evaluation.bootstrap import Intervals, interval_of_share
 from pipeline.evaluation.coco import coco_figures
 from pipeline.evaluation.exposure import Exposure, Mask, measure_exposure
 from pipeline.evaluation.labelled import LabelledFaces, read_labelled
@@ -130,6 +130,7 @@ def measure(
     exposure = measure_exposure(pictures, covered)
     averages, intervals = coco_figures(pictures, found)
     intervals["needless_pixels"] = interval_of_share(exposure.needless, exposure.pixels)
+    intervals |= _over_pictures(found, matches, exposure, config.score_threshold)
     believed = _reliability(found, matches, score_map)
     seconds = predictions.seconds
     metrics = (
@@ -155,6 +156,21 @@ def measure(
         reliability=believed,
         intervals=intervals,
     )
+
+
+def _over_pictures(
+    detections: Sequence[Detections], matches: Sequence[Match], exposure: Exposure, threshold: float
+) -> Intervals:
+    """Of the rates of all faces: those of one picture are found or missed together."""
+    pairs = zip(detections, matches, strict=True)
+    kept = np.array([((found.scores >= threshold) & ~each.excused).sum() for found, each in pairs], float)
+    right = np.array([(each.score_of >= threshold).sum() for each in matches], float)
+    shares = {
+        "precision_at_threshold": (right, kept),
+        "recall_at_threshold": (right, exposure.faces),
+        "exposed_faces": (exposure.exposed, exposure.faces),
+    }
+    return {name: interval_of_share(*each) for name, each in shares.items() if each[1].any()}
 
 
 def _masks(

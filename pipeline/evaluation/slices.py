@@ -36,7 +36,7 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Rate:
-    """A share with its Clopper–Pearson interval.
+    """A share with its Clopper–Pearson interval, which takes each face for independent of all others.
 
     Attributes:
         hits, of: the counts.

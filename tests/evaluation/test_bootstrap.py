@@ -50,5 +50,10 @@ def test_a_share_of_pixels() -> None:
         assert interval_of_share(np.zeros(pictures), np.zeros(pictures)) == (0, 0)
 
 
+def test_a_resample_of_nothing_says_nothing() -> None:
+    """Of three pictures one has faces, all of them found: no interval that reaches down to 0."""
+    assert interval_of_share(np.array([4.0, 0, 0]), np.array([4.0, 0, 0])) == (1, 1)
+
+
 def test_the_middle_ninety_five_percent() -> None:
     assert interval(np.arange(1001.0)) == pytest.approx((25, 975))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ from pipeline.boxes import Boxes
 from pipeline.calibration.run import calibration_pictures
 from pipeline.config.schema import EvaluationConfig, Method, RedactConfig
 from pipeline.evaluation import Evaluation, evaluate
+from pipeline.evaluation.predict import Predictions
+from pipeline.evaluation.report import summary, write_report
+from pipeline.evaluation.run import measure
+from pipeline.release.gates import figures
 
 FACES = {  # picture → (box, label): each face is drawn in a grey of its own
     "a.png": [((10, 10, 60, 70), "with_mask"), ((100, 20, 120, 44), "no_mask")],
@@ -148,6 +153,30 @@ def test_both_figures_are_written(gap: Path, found, tmp_path: Path) -> None:
     text = (tmp_path / "out" / "summary.md").read_text()
     assert re.search(r"\| needless pixels \| 0\.[1-9]\d% \(.*\) \| 0\.00% \(.*\) \|", text)
     assert "| measure | as labelled |" in text
+
+
+def test_faces_found_or_missed_together_have_a_wider_interval_by_picture(
+    labelled, found, tmp_path: Path
+) -> None:
+    """Six faces a picture, all of them found or none."""
+    boxes = [[x, y, x + 20, y + 20] for x in (0, 60, 120) for y in (0, 60)]
+    pictures = [labelled(boxes, id=number) for number in range(1, 81)]
+    detections = [found(boxes, [0.9] * 6) if number % 2 else found() for number in range(80)]
+    result = measure(pictures, Predictions(detections, []), EvaluationConfig(), TIGHT, "drawn", "drawn")
+    write_report(result, tmp_path)
+    content, text = json.loads((tmp_path / "metrics.json").read_text()), (tmp_path / "summary.md").read_text()
+    recall = result.recall["all"]
+    rates = {"recall_at_threshold": recall, "exposed_faces": result.exposed["all"]}
+    for name, each in rates.items():
+        low, high = content["intervals"][name]
+        assert low < 0.5 < high and each.share == 0.5
+        assert high - low == pytest.approx(6**0.5 * (each.high - each.low), rel=0.2)
+        by_picture = f"by picture {low:.3f}–{high:.3f}"
+        assert f"| 0.500 ({each.low:.3f}–{each.high:.3f}; {by_picture}; 240 of 480) |" in text
+    assert content["intervals"]["precision_at_threshold"] == [1, 1], "of the detections none was wrong"
+    assert "as if each face were independent" in text
+    assert dict(figures(result))["recall"] == (0.5, recall.low, recall.high), "a gate is as strict as before"
+    assert "by picture 0" not in summary(replace(result, intervals={})), "measured before there was one"
 
 
 def test_metric_names_are_legal_in_mlflow(coco: Path, found) -> None:
