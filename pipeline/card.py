@@ -16,6 +16,20 @@ from pipeline.data.version import DatasetVersion
 from pipeline.evaluation.report import Evaluation
 from pipeline.history import CARD, StageRecord
 
+OF_THE_WEIGHTS = ("input_size", "nms_iou", "max_detections", "data", "training", "stages")
+"""What stays true when a detector's scores are calibrated anew; figures and gates do not."""
+
+
+def copy_card(source: Path, folder: Path, name: str) -> None:
+    """Writes into a copy with other scores what of the detector's ``model_card.json`` is true of it, too.
+
+    Args:
+        name: of the detector: without it nobody can tell what network the copy is.
+    """
+    card = json.loads((source / CARD).read_text(encoding="utf-8")) if (source / CARD).is_file() else {}
+    kept = {"name": name} | {each: card[each] for each in OF_THE_WEIGHTS if each in card}
+    (folder / CARD).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
 
 def write_card(
     config: TrainConfig,

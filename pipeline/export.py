@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -205,13 +206,14 @@ def build_for_inference(model: ModelConfig) -> tf_keras.Model:
 def export_saved_model(
     network: tf_keras.Model, model: ModelConfig, folder: Path, score_map: ScoreMap = UNCALIBRATED
 ) -> None:
-    """Writes the SavedModel; an existing one is replaced as a whole."""
+    """Writes the SavedModel; whatever is in the folder goes."""
     module = DetectionModule(network, model, score_map)
-    scratch = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    tf.saved_model.save(module, str(scratch), signatures=module.signatures())
-    shutil.rmtree(folder, ignore_errors=True)
-    scratch.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        whole = Path(scratch) / folder.name
+        tf.saved_model.save(module, str(whole), signatures=module.signatures())
+        shutil.rmtree(folder, ignore_errors=True)
+        whole.rename(folder)
 
 
 def export_checkpoint(model: ModelConfig, checkpoint: str, folder: Path) -> None:

@@ -29,4 +29,7 @@ class CalibrateConfig:
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
-    out: str | None = value(None, "SavedModel to write; default: outputs/calibrate/<model>-<set>-<split>")
+    out: str | None = value(
+        None,
+        "SavedModel to write, new or an earlier copy; default: outputs/calibrate/<model>-<set>-<split>",
+    )
