@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.anonymize import folder, stages
 from pipeline.anonymize.detect import Detections, Detector, serving
 from pipeline.anonymize.entry import Entry, FileState, digest
+from pipeline.anonymize.images.raster import to_rgb8
 from pipeline.anonymize.outcome import Summary, Watch, unwatched
 from pipeline.anonymize.redact import Region, redact, regions
 from pipeline.anonymize.settings import as_it_looks, of_pictures, served_by
@@ -152,5 +153,4 @@ def _as_rgb8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
         )
     if pixels.ndim == 3 and pixels.shape[2] != 3:
         raise ValueError(f"pixels: expected [H, W] or [H, W, 3], got {list(pixels.shape)}")
-    eight = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
-    return np.ascontiguousarray(eight if eight.ndim == 3 else np.repeat(eight[:, :, None], 3, axis=2))
+    return np.ascontiguousarray(to_rgb8(pixels))

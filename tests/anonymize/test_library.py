@@ -51,6 +51,14 @@ def test_an_array(dtype: type) -> None:
     assert not changed.any()
 
 
+def test_an_array_that_uses_12_of_its_16_bits() -> None:
+    """As scientific cameras write them: not black to the detector."""
+    pixels = background(200, 160)
+    paint_face(pixels, (30, 20, 110, 130))
+    done = anonymize_array(pixels.astype(np.uint16) << 4, QuickDetector())
+    np.testing.assert_allclose(done.faces.boxes.xyxy, [[30, 20, 110, 130]], atol=1)
+
+
 def test_a_grey_array() -> None:
     assert anonymize_array(np.zeros((50, 60), np.uint8), QuickDetector()).pixels.shape == (50, 60)
 
