@@ -39,6 +39,9 @@ TOGETHER_BYTES = 48 << 20
 OPENED_BYTES = 384 << 20
 """Of memory, that the opened pictures of all batches may take, unless it is one batch."""
 _UNKNOWN = 24  # bytes of memory for one of a file whose header tells nothing
+_HEADERS = ("JPEG", "PNG", "TIFF", "GIF", "BMP")
+"""Formats of which Pillow reads no more than the header, in Python. Others it opens whole, in C: a crash
+there must not come before the journal knows of the file."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def opened_bytes(path: Path, at_least: AtLeast) -> int:
     """Memory that a picture takes once it is opened: an estimate by its header, for planning only."""
     try:
         size = path.stat().st_size
-        with unlimited.at(None), Image.open(path) as image:
+        with unlimited.at(None), Image.open(path, formats=_HEADERS) as image:
             width, height = image.size
             scale = factor(width, height, at_least) if image.format in ("JPEG", "MPO") else 1
     except Exception:  # whatever a damaged header provokes: opening it in earnest will say

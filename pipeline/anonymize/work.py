@@ -27,8 +27,9 @@ from pipeline.config.schema import AnonymizeConfig, LimitsConfig, Method
 
 PROBE_AFTER = 2
 """Starts without an end after which a file may be what ended Veil: it is tried in a process of its own."""
+GIVE_UP_AFTER = PROBE_AFTER + 2
+"""Starts without an end after which a file is left out: decoding it did no harm, what follows does."""
 PROBE_SECONDS = 300
-
 
 ROOM_BYTES = 880 << 20
 """Of memory, that pictures may take while they are redacted and coded anew, unless it is one picture: enough
@@ -53,6 +54,7 @@ class Worker:
     journal: Journal
     _room: Room = field(default_factory=lambda: Room(ROOM_BYTES))
     _stopped: threading.Event = field(default_factory=threading.Event)
+    _refused: dict[str, PictureError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.detector = stages.Shared(self.detector)
@@ -72,7 +74,25 @@ class Worker:
                     yield task, self._close(task, outcome)
 
     def _begin(self, batch: Batch) -> None:
+        for task in batch.tasks:
+            if task.path in batch.suspects:
+                try:
+                    self._try(task)
+                except PictureError as error:
+                    self._refused[task.path] = error
         self.journal.start([task.path for task in batch.tasks])
+
+    def _try(self, task: Task) -> None:
+        """Before its start is noted: a run that is stopped meanwhile does not count against the file.
+
+        Raises:
+            PictureError: ``crashes`` or ``hangs``.
+        """
+        starts = self.journal.started[task.path]
+        if starts >= GIVE_UP_AFTER:
+            message = f"Veil ended {starts} times at it (a library crashed, or memory ran out)"
+            raise PictureError("crashes", message)
+        probe(task.source, self.config.limits)
 
     def _close(self, task: Task, outcome: Outcome) -> Entry:
         if isinstance(outcome, PictureError):
@@ -91,21 +111,21 @@ class Worker:
     def _outcomes(self, batch: Batch) -> list[tuple[Task, Outcome]]:
         """What became of each file of a batch, in its order."""
         making = [task for task in batch.tasks if task.action is Action.make]
-        outcomes = dict(self._made_together(making, batch.suspects))
+        outcomes = dict(self._made_together(making))
         outcomes |= {
             task.path: self.journal.entries[task.path] for task in batch.tasks if task.action is Action.verify
         }
         self._look_again(batch.tasks, outcomes)
         return [(task, outcomes[task.path]) for task in batch.tasks]
 
-    def _made_together(self, tasks: list[Task], suspects: frozenset[str]) -> Iterator[tuple[str, Outcome]]:
+    def _made_together(self, tasks: list[Task]) -> Iterator[tuple[str, Outcome]]:
         """Decode and detect together, then finish one after the other."""
         sources: list[_Source] = []
         for task in tasks:
             self._go_on()
             try:
-                if task.path in suspects:
-                    probe(task.source, self.config.limits)
+                if task.path in self._refused:
+                    raise self._refused[task.path]
                 sources.append(self._decoded(task))
             except Exception as error:
                 yield task.path, _left_out(error)

@@ -127,6 +127,10 @@ def test_large_pictures_are_held_apart_and_a_scaled_one_is_small(tmp_path: Path)
     assert opened_bytes(photograph, None) > 4000 * 2000 * 3 > 9 * opened_bytes(photograph, 768)
     assert opened_bytes(tmp_path / "bad.jpg", 768) > 1000 and opened_bytes(tmp_path / "gone.jpg", 768) == 0
 
+    for name in ("0.webp", "0.avif"):  # libraries in C read these whole, and might crash
+        Image.new("RGB", (4000, 2000)).save(tmp_path / name)
+        assert opened_bytes(tmp_path / name, 768) == 24 * (tmp_path / name).stat().st_size
+
     def sizes(suffix: str, at_least: int | None) -> list[int]:
         tasks = [task(tmp_path / f"{number}{suffix}") for number in range(3)]
         return [len(each.tasks) for each in batches(tasks, lambda _: 0, at_least, 2)]
