@@ -179,8 +179,8 @@ class Journal:
         self.close()
         self.settle()
         if self.torn:
-            lines = "".join(entry.line() for entry in self.entries.in_order())
-            write_atomically(self.out / MANIFEST, lines.encode(), lambda _: None)
+            lines = (entry.line().encode() for entry in self.entries.in_order())
+            write_atomically(self.out / MANIFEST, lines, lambda _: None)
             self.torn = False
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,8 +94,8 @@ class Summary:
         count = dict.fromkeys(
             ("pictures", "faces", "without_face", "left_out", "ignored", "to_review", "findings"), 0
         )
-        for entry in self._current():
-            if entry.kind == "picture" and entry.status == "done":
+        for entry in self.current():
+            if stands(entry):
                 count["pictures"] += 1
                 count["faces"] += len(entry.faces)
                 count["without_face"] += not entry.faces
@@ -108,35 +108,37 @@ class Summary:
     @property
     def pictures(self) -> list[Entry]:
         """Pictures whose output stands."""
-        return [each for each in self._current() if each.kind == "picture" and each.status == "done"]
+        return list(self.standing())
 
     @property
     def faces(self) -> int:
-        return sum(len(entry.faces) for entry in self.pictures)
+        return sum(len(entry.faces) for entry in self.standing())
 
     @property
     def without_face(self) -> list[Entry]:
-        return [entry for entry in self.pictures if not entry.faces]
+        return [entry for entry in self.standing() if not entry.faces]
 
     @property
     def left_out(self) -> list[Entry]:
-        return [entry for entry in self._current() if entry.status == "left_out"]
+        return [entry for entry in self.current() if entry.status == "left_out"]
 
     @property
     def ignored(self) -> list[Entry]:
-        return [entry for entry in self._current() if entry.status == "ignored"]
+        return [entry for entry in self.current() if entry.status == "ignored"]
 
     @property
     def review(self) -> list[Entry]:
         """Pictures with a candidate below the threshold, most doubtful first."""
-        doubtful = [entry for entry in self.pictures if entry.candidates]
+        doubtful = [entry for entry in self.standing() if entry.candidates]
         return sorted(doubtful, key=lambda entry: (-entry.candidates[0].score, entry.path))
 
     @property
     def findings(self) -> list[tuple[Entry, dict[str, Any]]]:
         """What the second look found, with its picture."""
         return [
-            (each, finding) for each in self.pictures for finding in (each.verified or {}).get("findings", [])
+            (each, finding)
+            for each in self.standing()
+            for finding in (each.verified or {}).get("findings", [])
         ]
 
     @property
@@ -152,6 +154,16 @@ class Summary:
             return INTERNAL_ERROR
         return LEFT_OUT if self.stopped or self.left_out or self.findings else DONE
 
-    def _current(self) -> Iterable[Entry]:
+    def current(self) -> Iterator[Entry]:
+        """Every file that DATA holds, by path, one at a time: each is read from its line."""
         gone = set(self.removed)
         return (entry for entry in self.entries.in_order() if entry.path not in gone)
+
+    def standing(self) -> Iterator[Entry]:
+        """Like :attr:`pictures`, one at a time."""
+        return filter(stands, self.current())
+
+
+def stands(entry: Entry) -> bool:
+    """Whether OUT holds a picture for it."""
+    return entry.kind == "picture" and entry.status == "done"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.anonymize import Summary, anonymize_folder
-from pipeline.anonymize.entry import Face
+from pipeline.anonymize.entry import Entry, Face
+from pipeline.anonymize.manifest import Entries
+from pipeline.anonymize.report import write
+from pipeline.anonymize.report.detections import coco
 from pipeline.anonymize.report.document import by_score, by_size
 from pipeline.anonymize.report.thumbnails import thumbnails
 from pipeline.config.schema import AnonymizeConfig, Method, RecordConfig, RedactConfig
@@ -38,8 +43,6 @@ def page(summary: Summary) -> str:
 
 
 def report(summary: Summary) -> dict[str, object]:
-    import json
-
     return dict(json.loads((summary.out / "report.json").read_text()))
 
 
@@ -131,16 +134,52 @@ def test_it_is_written_anew_only_when_something_changed(summary: Summary) -> Non
 
 
 def test_tables_of_faces() -> None:
-    faces = [Face(0, [0, 0, 10, 10], 0.5), Face(0, [0, 0, 16, 16], 0.65), Face(0, [0, 0, 300, 300], 1.0)]
-    assert list(by_size(faces).values()) == [1, 1, 0, 1]
-    assert by_score(faces, 0.5) == {
+    scores = [0.5, 0.65, 1.0]
+    assert list(by_size([10.0, 16.0, 300.0]).values()) == [1, 1, 0, 1]
+    assert by_score(scores, 0.5) == {
         "0.5 to 0.6": 1,
         "0.6 to 0.7": 1,
         "0.7 to 0.8": 0,
         "0.8 to 0.9": 0,
         "0.9 to 1": 1,
     }
-    assert list(by_score(faces, 0.65)) == ["0.65 to 0.7", "0.7 to 0.8", "0.8 to 0.9", "0.9 to 1"]
+    assert list(by_score(scores, 0.65)) == ["0.65 to 0.7", "0.7 to 0.8", "0.8 to 0.9", "0.9 to 1"]
+
+
+@pytest.mark.parametrize("faces", [True, False])
+def test_detections_are_one_json_text(tmp_path: Path, faces: bool) -> None:
+    """They are written in parts: what comes out is what ``json.dumps`` makes of the whole."""
+    save(tmp_path / "data" / "ł.png", [(20, 30, 100, 140), (160, 60, 220, 140)] if faces else [])
+    save(tmp_path / "data" / "two.png", [(20, 30, 100, 140)] if faces else [])
+    summary = anonymize_folder(tmp_path / "data", detector=QuickDetector())
+    text = (summary.out / "detections.json").read_text()
+    told = json.loads(text)
+    assert text == json.dumps(told, indent=1) + "\n"
+    assert [image["id"] for image in told["images"]] == [1, 2]
+    ids = [(each["id"], each["image_id"]) for each in told["annotations"]]
+    assert ids == ([(1, 1), (2, 2), (3, 2)] if faces else [])
+    empty = replace(summary, removed=list(summary.entries))
+    assert json.loads("".join(coco(empty)))["images"] == []
+
+
+def test_the_report_of_a_large_folder_takes_the_memory_of_a_small_one(tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        entries, out = Entries(), tmp_path / str(count)
+        for number in range(count):
+            faces = [Face(0, [316.56, 84.68, 364.87, 143.85], 0.6424, [306, 72, 375, 131])] * 5
+            form = {"format": "JPEG", "width": 512, "height": 366, "orientation": 1, "frames": 1}
+            entries[f"{number}.jpg"] = Entry(f"{number}.jpg", "picture", "done", picture=form, faces=faces)
+        summary = Summary(tmp_path, out, entries, "model", "tensorflow")
+        tracemalloc.start()
+        try:
+            write(summary, AnonymizeConfig(data="data"))
+            taken = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert report(summary)["faces_by_score"]["0.6 to 0.7"] == 5 * count  # type: ignore[index]
+        return taken
+
+    assert peak(1000) < 1.5 * peak(10)
 
 
 def test_the_terminal_points_to_it(run: Run, photos: Path) -> None:

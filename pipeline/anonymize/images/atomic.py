@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pipeline.anonymize.images.model import PictureError
@@ -18,8 +18,8 @@ def is_leftover(name: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
-def write_atomically(out: Path, data: bytes, check: Callable[[Path], None]) -> None:
-    """Put ``data`` at ``out``: a file of the same folder is written, checked, and then renamed.
+def write_atomically(out: Path, data: bytes | Iterable[bytes], check: Callable[[Path], None]) -> None:
+    """Put ``data``, or its parts, at ``out``: a file of the same folder is written, checked, then renamed.
 
     The temporary name is short and does not hold the picture's: names may be as long as the
     file system allows, and may themselves be private. Nothing remains when anything fails.
@@ -31,7 +31,7 @@ def write_atomically(out: Path, data: bytes, check: Callable[[Path], None]) -> N
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         check(temporary)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
+from itertools import count
+from textwrap import indent
 from typing import Any
 
 from pipeline.anonymize.entry import Entry, Face
@@ -14,20 +18,33 @@ INFO = (
 )
 
 
-def coco(summary: Summary) -> dict[str, Any]:
-    """Every picture that stands in OUT, and every face at or above the threshold."""
-    images, annotations = [], []
-    for number, entry in enumerate(summary.pictures, start=1):
-        images.append(_image(number, entry))
-        annotations += [_annotation(number, face) for face in entry.faces]
-    for number, annotation in enumerate(annotations, start=1):
-        annotation["id"] = number
-    return {
-        "info": {"description": INFO},
-        "categories": [{"id": 1, "name": "FACE"}],
-        "images": images,
-        "annotations": annotations,
-    }
+def coco(summary: Summary) -> Iterator[str]:
+    """Every picture that stands in OUT, and every face at or above the threshold, as parts of a JSON text.
+
+    The manifest is read once for either list, so that the parts are all that is held.
+    """
+    head = {"info": {"description": INFO}, "categories": [{"id": 1, "name": "FACE"}]}
+    yield json.dumps(head, indent=1).removesuffix("\n}")
+    yield ',\n "images": '
+    yield from _list(map(_image, count(1), summary.standing()))
+    yield ',\n "annotations": '
+    yield from _list(_annotations(summary.standing()))
+    yield "\n}\n"
+
+
+def _list(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The list as it stands at depth 1 of what ``json.dumps`` makes with ``indent=1``."""
+    opened = False
+    for record in records:
+        yield (",\n" if opened else "[\n") + indent(json.dumps(record, indent=1), "  ")
+        opened = True
+    yield "\n ]" if opened else "[]"
+
+
+def _annotations(pictures: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    faces = ((image, face) for image, entry in enumerate(pictures, start=1) for face in entry.faces)
+    for number, (image, face) in enumerate(faces, start=1):
+        yield _annotation(number, image, face)
 
 
 def _image(number: int, entry: Entry) -> dict[str, Any]:
@@ -41,10 +58,10 @@ def _image(number: int, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _annotation(image: int, face: Face) -> dict[str, Any]:
+def _annotation(number: int, image: int, face: Face) -> dict[str, Any]:
     box = _xywh(face.box)
     annotation = {
-        "id": 0,
+        "id": number,
         "image_id": image,
         "category_id": 1,
         "bbox": box,

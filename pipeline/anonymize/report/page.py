@@ -24,7 +24,7 @@ LISTED = 500
 
 def page(summary: Summary, content: dict[str, Any], config: AnonymizeConfig) -> str:
     """The page; ``content`` is report.json's."""
-    reviewed = summary.review[:REVIEWED]
+    reviewed = [summary.entries[each["path"]] for each in content["review"][:REVIEWED]]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         images = list(pool.map(lambda entry: thumbnails(summary.out, entry, config.limits), reviewed))
     review = [

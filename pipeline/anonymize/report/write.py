@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from pipeline.anonymize.images.atomic import write_atomically
 from pipeline.anonymize.images.model import PictureError
@@ -29,28 +30,29 @@ def write(summary: Summary, config: AnonymizeConfig) -> None:
     if _stands(summary.out, made_from):
         return
     content = document(summary, config, made_from)
-    files = {
-        DETECTIONS: _json(coco(summary)),
-        REPORT_HTML: page(summary, content, config).encode("utf-8", "replace"),
-        REPORT_JSON: _json(content),  # last: it vouches for the others
-    }
-    for name, data in files.items():
-        try:
-            write_atomically(summary.out / name, data, lambda _: None)
-        except PictureError as error:
-            raise_if_broken(error)
-            raise OutputFails(error.message) from error
+    _put(summary.out / DETECTIONS, coco(summary))
+    _put(summary.out / REPORT_HTML, [page(summary, content, config)])
+    told = json.JSONEncoder(indent=1).iterencode(content)
+    _put(summary.out / REPORT_JSON, chain(told, "\n"))  # last: it vouches for the others
 
 
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1) + "\n").encode()
+def _put(path: Path, text: Iterable[str]) -> None:
+    try:
+        write_atomically(path, (part.encode("utf-8", "replace") for part in text), lambda _: None)
+    except PictureError as error:
+        raise_if_broken(error)
+        raise OutputFails(error.message) from error
 
 
 def _made_from(summary: Summary, config: AnonymizeConfig) -> str:
     """Digest of all that the reports tell of."""
     told = {"config": plain(config), "removed": summary.removed, "foreign": summary.foreign}
-    manifest = (summary.out / MANIFEST).read_bytes() if (summary.out / MANIFEST).exists() else b""
-    return hashlib.sha256(manifest + json.dumps(told, sort_keys=True).encode()).hexdigest()
+    made_from = hashlib.sha256()
+    if (summary.out / MANIFEST).exists():
+        with (summary.out / MANIFEST).open("rb") as file:
+            made_from = hashlib.file_digest(file, "sha256")
+    made_from.update(json.dumps(told, sort_keys=True).encode())
+    return made_from.hexdigest()
 
 
 def _stands(out: Path, made_from: str) -> bool:
