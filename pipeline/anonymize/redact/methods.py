@@ -2,8 +2,9 @@
 
 Every method returns new pixels for a region's box. None lets the face's own detail through:
 
-* ``blur`` and ``pixelate`` see the face only as a grid of cell means, rounded to 32 levels. A region of a
-  single face has at most 4 × 4 cells, so 80 bits a channel are all that any attack can start from. Two
+* ``blur`` and ``pixelate`` see the face only as a grid of cell means, rounded to 32 levels. A face's box
+  has at most 16 cells (4 × 4 of a square one), and its margin adds more of the same size: with the defaults
+  the region of a square box has 6 × 4, so 120 bits a channel are all that any attack can start from. Two
   faces with the same cell means give the same output, bit for bit.
 * ``solid`` and ``noise`` do not look at the face at all.
 
