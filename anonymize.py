@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from pipeline.anonymize import commands
 from pipeline.config import cli
+from pipeline.config.paths import at_home
 from pipeline.config.schema import AnonymizeConfig, VerifyOutputConfig
 
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
 
 def _is_folder(argument: str) -> bool:
     """Whether an argument is OUT itself: no option, and no override unless a folder has such a name."""
-    return argument[:1] != "-" and ("=" not in argument or Path(argument).expanduser().is_dir())
+    return argument[:1] != "-" and ("=" not in argument or at_home(argument).is_dir())
 
 
 if __name__ == "__main__":

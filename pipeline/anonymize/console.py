@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -31,6 +35,20 @@ MOST = 20
 """Lines of one list that the terminal shows; the manifest and the report hold all."""
 
 
+class _Terminal(Console):
+    """Whatever files are called, and whether or not somebody reads it: the exit code stays the run's own."""
+
+    def __init__(self, **options: Any) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # which may know fewer letters than names have
+            sys.stdout.reconfigure(errors="backslashreplace")
+        super().__init__(highlight=False, emoji=False, **options)
+
+    def on_broken_pipe(self) -> None:
+        """As Rich does it, but without an exit."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 class Progress:
     """A bar on stderr; a :class:`pipeline.anonymize.outcome.Watch`."""
 
@@ -43,7 +61,7 @@ class Progress:
             TextColumn("faces {task.fields[faces]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=_Terminal(stderr=True),
         )
         self._task: TaskID | None = None
         self._faces = 0
@@ -66,7 +84,7 @@ class Progress:
 
 def print_summary(summary: Summary) -> None:
     """What was done and what was not, for people."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _Terminal(soft_wrap=True)
     if summary.planned is not None:
         _print_plan(console, summary)
         return
@@ -130,14 +148,14 @@ def _print_list(console: Console, title: str, lines: Sequence[str]) -> None:
         return
     console.print(title)
     for line in lines[:MOST]:
-        console.print(f"    {escape(line)}")
+        console.print(f"    {line}", markup=False)
     if len(lines) > MOST:
         console.print(f"    … and {len(lines) - MOST} more, in the manifest")
 
 
 def print_verification(verification: Verification) -> None:
     """What a second look at a whole output found."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _Terminal(soft_wrap=True)
     console.print(
         f"[bold]{verification.pictures}[/] pictures looked at in {_name(verification.out)}, "
         f"{verification.redacted} redacted faces, in {verification.seconds:.0f} s"

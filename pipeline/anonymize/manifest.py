@@ -89,23 +89,32 @@ class Journal:
         """What an OUT says of itself; empty for a folder that does not exist or is empty.
 
         Raises:
-            UserError: the folder holds files and no manifest of Veil's.
+            UserError: the folder holds files and no manifest of Veil's, or one that cannot be read.
         """
         journal = cls(out)
-        path = out / MANIFEST
+        try:
+            journal._read(out / MANIFEST)
+        except OSError as error:
+            where = shown(error.filename or out)
+            raise UserError(f"out: {where!r} cannot be read ({error.strerror}); {ALLOWED}") from error
+        return journal
+
+    def _read(self, path: Path) -> None:
         if not path.is_file():
+            out = self.out
             if out.is_dir() and any(not each.name.startswith(OWN_PREFIX) for each in out.iterdir()):
                 raise UserError(f"out: {shown(out)!r} holds files, and no {MANIFEST} of Veil's; {ALLOWED}")
-            return journal
-        lines = path.read_bytes().split(b"\n")
-        journal.torn = bool(lines[-1])
-        for number, line in enumerate(lines[:-1], start=1):
-            journal._take(line, number)
-        return journal
+            return
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    self._take(line[:-1], number)
+                else:
+                    self.torn = True
 
     def _take(self, line: bytes, number: int) -> None:
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())  # of bytes, json would take zeros for UTF-16 or UTF-32
             if record["veil"] > VERSION:
                 raise UserError(f"{MANIFEST}: written by a newer Veil (form {record['veil']}); update Veil")
             if "start" in record:

@@ -58,8 +58,15 @@ class Output:
             raise UserError(f"out: {shown(self.out)!r} cannot be written ({error.strerror})") from error
         for path in _files(self.out):
             if is_leftover(path.name):
-                path.unlink()
+                self._sweep(path)
         return self
+
+    def _sweep(self, leftover: Path) -> None:
+        try:
+            leftover.unlink()
+        except OSError as error:
+            self.__exit__()
+            raise UserError(f"out: {shown(leftover)!r} cannot be removed ({error.strerror})") from error
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
@@ -104,4 +111,5 @@ def _files(folder: Path) -> Iterator[Path]:
     """Files and links below a folder; links are not followed."""
     for parent, folders, names in os.walk(folder):
         yield from (Path(parent) / name for name in names)
-        yield from (Path(parent) / name for name in folders if Path(parent, name).is_symlink())
+        links = (name for name in folders if os.path.islink(f"{parent}/{name}"))  # noqa: PTH114 - as in plan.py
+        yield from (Path(parent) / name for name in links)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pipeline.config.paths import at_home
 from pipeline.errors import UserError
 
 MANIFEST = "manifest.jsonl"
@@ -26,14 +27,14 @@ def folders(data: str, out: str | None) -> tuple[Path, Path]:
     Raises:
         UserError: DATA is no folder; OUT is DATA, lies inside it, holds it, or is a file.
     """
-    source = Path(data).expanduser()
+    source = at_home(data)
     if not source.is_dir():
         raise UserError(f"data: {data!r}; allowed: an existing folder")
     source = source.resolve()
     if out is None and not source.name:
         raise UserError(f"out: no value given; needed, since {str(source)!r} has nothing beside it")
     default = source.with_name(f"{source.name}-anonymized")
-    target = (Path(out).expanduser() if out is not None else default).resolve()
+    target = (at_home(out) if out is not None else default).resolve()
     relation = _relation(source, target)
     if relation:
         raise UserError(

@@ -17,7 +17,7 @@ from pipeline.anonymize.outcome import DONE, LEFT_OUT, Watch, unwatched
 from pipeline.anonymize.output import foreign_files
 from pipeline.anonymize.paths import MANIFEST, shown
 from pipeline.anonymize.tiles import tiled
-from pipeline.config.paths import locate
+from pipeline.config.paths import at_home, locate
 from pipeline.config.plain import plain
 from pipeline.config.schema import Method, RedactConfig, Shape, VerifyOutputConfig
 from pipeline.config.validate import validate
@@ -72,7 +72,7 @@ def verify_folder(
     """
     validate(config, unasked=("detector.model",) if detector else ())
     started = time.monotonic()
-    out = Path(config.out).expanduser().resolve()
+    out = at_home(config.out).resolve()
     if not (out / MANIFEST).is_file():
         raise UserError(f"out: {shown(config.out)!r} holds no {MANIFEST}; allowed: the output of a run")
     journal = Journal.read(out)

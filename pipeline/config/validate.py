@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
 from pipeline.config.fields import Field, find
-from pipeline.config.paths import locate
+from pipeline.config.paths import at_home, locate
 from pipeline.config.schema import (
     DatasetConfig,
     DetectorConfig,
@@ -124,7 +124,7 @@ def _exists(path: str, kind: str) -> bool:
         return (locate(path) / "saved_model.pb").is_file()
     if kind == "file":
         return bool(path) and locate(path).is_file()
-    return bool(path) and Path(path).expanduser().is_dir()
+    return bool(path) and os.path.isdir(at_home(path))  # noqa: PTH112 - Path.is_dir raises for some
 
 
 def _across_fields(config: Any, prefix: str = "") -> Iterator[str]:

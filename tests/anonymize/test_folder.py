@@ -329,6 +329,11 @@ def test_refused_outputs(run: Run, photos: Path, tmp_path: Path, out: str, messa
     assert snapshot(tmp_path) == before
 
 
+def test_the_home_of_nobody_is_no_folder(run: Run, photos: Path) -> None:
+    ran = run(Path("~nobody-of-that-name/photos"))
+    assert ran.code == 2 and "data: '~nobody-of-that-name/photos'; allowed: an existing folder" in ran.shown
+
+
 def test_dry_run_writes_nothing(run: Run, photos: Path) -> None:
     (photos / "bad.csv").write_text("x")
     fresh = run(photos, "dry_run=true")

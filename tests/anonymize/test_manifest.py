@@ -5,6 +5,8 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 
+import pytest
+
 from pipeline.anonymize.entry import Entry, Face, FileState
 from pipeline.anonymize.manifest import Entries, Journal
 
@@ -50,6 +52,21 @@ def test_files_made_with_other_settings_keep_theirs(tmp_path: Path) -> None:
     assert [*journal.entries.values()] == given
     journal.finish()
     assert [*Journal.read(tmp_path).entries.values()] == given
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3, 4, 5, 4096])
+def test_zeros_that_a_power_cut_left_are_no_line(tmp_path: Path, zeros: int) -> None:
+    journal = Journal(tmp_path)
+    journal.done(entry(1))
+    journal.close()
+    with (tmp_path / "manifest.jsonl").open("ab") as file:
+        file.write(bytes(zeros))
+    journal = Journal.read(tmp_path)
+    journal.done(entry(2))
+    journal.close()
+    assert (tmp_path / "manifest.jsonl").read_bytes().splitlines()[1] == bytes(zeros)
+    read = Journal.read(tmp_path)
+    assert [*read.entries.values()] == [entry(1), entry(2)] and read.torn
 
 
 def test_a_hundred_thousand_files_would_take_less_than_200_megabytes() -> None:

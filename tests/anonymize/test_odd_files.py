@@ -182,6 +182,19 @@ def test_path_too_long_for_the_system(run: Run, tmp_path: Path) -> None:
     assert (ran.out / "good.png").exists()
 
 
+def test_path_that_only_out_makes_too_long(run: Run, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    save(data / "good.png", FACE)
+    deep = data
+    while len(str(deep)) < 4089:
+        deep /= "d" * min(200, 4089 - len(str(deep)) - 1)
+    deep.mkdir(parents=True)
+    save(tmp_path / "made.png", FACE).rename(deep / "x.png")
+    ran = run(data)
+    assert ran.code == 3, ran.shown
+    assert list(ran.reasons().values()) == ["unwritable"] and (ran.out / "good.png").exists()
+
+
 def test_case_colliding_names_where_the_output_ignores_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +271,29 @@ def test_unreadable_source_and_read_only_output(root: Path, model: Path, run: Ru
     (data / "closed").chmod(0o700)
     (data / "secret.png").chmod(0o600)
     assert run(data, out=tmp_path / "out").code == 0, "what can be read now is done now"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops capabilities")
+def test_what_cannot_be_read_or_swept_in_the_output_is_named(
+    root: Path, model: Path, run: Run, photos: Path
+) -> None:
+    out = run(photos).out
+
+    def refused() -> str:
+        done = subprocess.run(
+            command(photos, model), cwd=root, preexec_fn=without_privileges, capture_output=True, text=True
+        )
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+        assert not (out / ".veil-lock").exists()
+        return done.stderr
+
+    left = out / "sub" / ".veil-0123456789abcdef.tmp"
+    left.write_bytes(b"half a picture")
+    (out / "sub").chmod(0o500)
+    assert f"out: {str(left)!r} cannot be removed" in refused()
+    (out / "sub").chmod(0o700)
+    (out / "manifest.jsonl").chmod(0)
+    assert f"out: {str(out / 'manifest.jsonl')!r} cannot be read" in refused()
 
 
 def test_full_disk_stops_with_a_clear_error_and_the_next_run_goes_on(
