@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from pipeline.anonymize.images.sniff import HEAD, sniff
-from pipeline.anonymize.paths import OWN_FILES
+from pipeline.anonymize.paths import OWN_FILES, OWN_PREFIX
 
 
 def _suffixes(text: str) -> frozenset[str]:
@@ -87,6 +87,9 @@ class _Walk:
                 yield from self._entry(entry, path, above)
 
     def _entry(self, entry: os.DirEntry[str], path: str, above: frozenset[str]) -> Iterator[Found]:
+        if _is_reserved(path):
+            yield Found(path, _by_suffix(path), "reserved_name", "Veil gives this name to files of its own")
+            return
         linked = entry.is_symlink()
         try:
             mode = Path(entry.path).stat().st_mode
@@ -116,10 +119,14 @@ class _Walk:
         )
 
 
+def _is_reserved(path: str) -> bool:
+    """Whether what Veil writes in OUT lies there, or is swept from there, under this name."""
+    name = path.casefold()
+    return name in OWN_FILES or name.rpartition("/")[2].startswith(OWN_PREFIX)
+
+
 def _file(absolute: str, path: str) -> Found:
     kind = _by_suffix(path)
-    if path.casefold() in OWN_FILES:
-        return Found(path, kind, "reserved_name", "Veil writes a file of its own under this name")
     if kind is Kind.picture:
         return Found(path, kind)
     if Path(path).suffix.lower() in VIDEOS:
