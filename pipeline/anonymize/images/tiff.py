@@ -167,15 +167,20 @@ def _page(
     check_size(path, page.imagewidth, page.imagelength, limits)
     _refuse_unsupported(page, where)
     tags: dict[int, Any] = {}
+    photometric, samples = int(page.photometric), page.samplesperpixel
+    form = tiff_tags.Form(page.bitspersample, samples, samples - _COLOURS[photometric], photometric == 3)
     for tag in page.tags:
-        if tag.code in tiff_tags.KEPT:
-            tags[tag.code] = tiff_tags.values(tag.value)
+        value = tiff_tags.kept(tag.code, tag.value, form)
+        if value is not None:
+            tags[tag.code] = value
         elif tag.code not in tiff_tags.PLACES:
             removed.append(f"TIFF {tag.name}")
+    if form.palette and 320 not in tags:
+        raise PictureError("corrupt", f"{where}: its palette does not have {1 << form.bits} colours")
     _clean_tags(tags, removed)
     layout = _layout(page, tags)
     segments = _segments(page, data, layout, where)
-    return _Page(Directory(tags, segments), layout, int(page.photometric), path, number)
+    return _Page(Directory(tags, segments), layout, photometric, path, number)
 
 
 def _refuse_unsupported(page: tifffile.TiffPage, where: str) -> None:

@@ -44,7 +44,19 @@ KEPT = {
     532: _RATIONAL,  # ReferenceBlackWhite
     34675: _BYTES,  # ICC profile
 }
+_PER_SAMPLE = (258, 339)
+_FIXED = {282: 1, 283: 1, 318: 2, 319: 6, 529: 3, 530: 2, 532: 6}
 PLACES = (273, 279, 324, 325)  # offsets and byte counts: written anew
+
+
+@dataclass(frozen=True)
+class Form:
+    """What tells how many values a page's tags have; ``extra`` samples are no colours."""
+
+    bits: int
+    samples: int
+    extra: int
+    palette: bool
 
 
 @dataclass
@@ -57,6 +69,31 @@ class Directory:
     @property
     def tiled(self) -> bool:
         return 322 in self.tags
+
+
+def kept(tag: int, value: Any, form: Form) -> tuple[int, ...] | bytes | None:
+    """What is kept of a tag: as many values as its meaning asks for, since more of them may say anything.
+
+    None if it is no tag that describes such a page, or not in so many values.
+    """
+    if tag not in KEPT:
+        return None
+    given = values(value)
+    if KEPT[tag] == _BYTES:
+        return given
+    numbers = tuple(given)
+    levels = 1 << form.bits
+    if tag == 301:
+        curves = [numbers[start : start + levels] for start in range(0, len(numbers), levels)]
+        rising = all(curve == tuple(sorted(curve)) for curve in curves)
+        return numbers if len(numbers) in (levels, 3 * levels) and rising else None
+    if tag == 320:
+        return numbers if form.palette and len(numbers) == 3 * levels else None
+    if tag == 338:
+        return numbers if len(numbers) == form.extra else None
+    if tag in _FIXED:
+        return numbers if len(numbers) == _FIXED[tag] * (2 if KEPT[tag] == _RATIONAL else 1) else None
+    return numbers[: form.samples if tag in _PER_SAMPLE else 1]
 
 
 def values(value: Any) -> tuple[int, ...] | bytes:

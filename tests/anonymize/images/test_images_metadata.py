@@ -16,7 +16,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from pipeline.anonymize.images import check_clean, write_picture
+from pipeline.anonymize.images import check_clean, tiff_tags, write_picture
 from pipeline.anonymize.images.png_chunks import chunk
 from tests.anonymize.images.makers import (
     SECRET,
@@ -132,6 +132,16 @@ def tiff_with_preview() -> bytes:
     return out.getvalue()
 
 
+def tiff_tables(*tags: tuple[int, str, int]) -> bytes:
+    """Words as the numbers of tags that describe a picture: number, type and count of each."""
+    extra = []
+    for code, form, count in tags:
+        size = struct.calcsize(f"<{count}{form[-1]}")
+        numbers = struct.unpack(f"<{count}{form[-1]}", SECRET.ljust(size, b"\0")[:size])
+        extra.append((code, form, count // len(form), numbers, True))
+    return by_tifffile([texture(40, 56)], photometric="rgb", software=False, extratags=extra)
+
+
 def tiff_jpeg() -> bytes:
     """A comment inside a strip that is a JPEG."""
     strip = jpeg("comment")
@@ -224,6 +234,12 @@ MAKERS: dict[str, tuple[Callable[[], bytes], set[str]]] = {
     "gif": (gif, {"comment", "XMP", "plain text extension", "application extension"}),
     "tiff": (tiff, {f"TIFF {n}" for n in ("ImageDescription", "Software", "SubIFDs", "XMP", "65000")}),
     "tiff preview": (tiff_with_preview, {"preview pages"}),
+    "tiff tables": (
+        lambda: tiff_tables((301, "H", 9), (320, "H", 768), (319, "2I", 14), (532, "2I", 14)),
+        {"TIFF TransferFunction", "TIFF ColorMap", "TIFF PrimaryChromaticities", "TIFF ReferenceBlackWhite"},
+    ),
+    "tiff curve": (lambda: tiff_tables((301, "H", 256)), {"TIFF TransferFunction"}),
+    "tiff unit": (lambda: tiff_tables((332, "H", 6)), set()),
     "tiff jpeg": (tiff_jpeg, set()),
     "tiff strip": (lambda: tiff_behind_a_strip(None), set()),
     "tiff deflate": (lambda: tiff_behind_a_strip("zlib"), set()),
@@ -312,6 +328,7 @@ DESCRIBES = [
     "JPEG",
     "Predictor",
     "Reference",
+    "Ink",
     "Page",
     "Subfile",
 ]
@@ -342,6 +359,40 @@ def test_exiftool_agrees(name: str, tmp_path: Path) -> None:
 
 def _describes_picture(tag: str) -> bool:
     return any(word in tag for word in DESCRIBES)
+
+
+CURVE = tuple(range(0, 65536, 257))
+COUNTED = {
+    # tag: values that a page of RGB may have, and such as may say anything
+    274: ((1,), (1, 69)),
+    282: ((300, 1), (300, 1, 69, 69)),
+    301: (3 * CURVE, (0, *CURVE)),
+    318: ((1, 3, 1, 3), (1, 3)),
+    320: (None, 3 * CURVE),
+    338: (None, (69, 69)),
+    529: ((1, 3) * 3, (1, 3) * 4),
+    531: ((1,), (1, 69)),
+    532: ((1, 3) * 6, (1, 3) * 7),
+}
+
+
+@pytest.mark.parametrize("tag", COUNTED)
+def test_a_tiff_tag_has_as_many_values_as_it_means(tag: int, tmp_path: Path) -> None:
+    """For the writer and, apart from it, for the check."""
+    good, bad = COUNTED[tag]
+    form = tiff_tags.Form(bits=8, samples=3, extra=0, palette=False)
+    page = {256: (2,), 257: (1,), 258: (8, 8, 8), 259: (1,), 262: (2,), 277: (3,), 278: (1,)}
+
+    def findings(values: tuple[int, ...]) -> list[str]:
+        directory = tiff_tags.Directory(page | {tag: values}, [bytes(6)])
+        (tmp_path / "x.tif").write_bytes(tiff_tags.write([directory], "<", False))
+        return check_clean(tmp_path / "x.tif")
+
+    assert findings(bad)
+    left = tiff_tags.kept(tag, bad, form)
+    assert left is None or not findings(left)
+    if good:
+        assert tiff_tags.kept(tag, good, form) == good and not findings(good)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 
 from pipeline.anonymize.images.check import icc, jpeg
 
@@ -15,6 +17,9 @@ _PICTURE = {
     *(254, 256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 282, 283, 284, 296, 301, 317, 318, 319, 320),
     *(322, 323, 324, 325, 332, 338, 339, 347, 529, 530, 531, 532, 34675),
 }
+_COUNTS = {318: {2}, 319: {6}, 529: {3}, 530: {2}, 532: {6}}
+_ANY = {273, 279, 324, 325, 347, 34675}  # strips, tiles, and bytes that are looked at by themselves
+_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3}
 _SIZES = dict(enumerate((0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4))) | {16: 8, 17: 8, 18: 8}
 _LETTERS = {1: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
 
@@ -72,6 +77,7 @@ def findings(data: bytes) -> list[str]:
 
 def _judge(walk: _Walk, entries: dict[int, tuple[int, int, int]]) -> list[str]:
     found = [f"TIFF tag {tag}" for tag in entries if tag not in _PICTURE]
+    found += _miscounted(walk, entries)
     if any(value & 1 for value in walk.numbers(entries.get(254))):
         found.append("a preview page")
     if 34675 in entries:
@@ -91,6 +97,31 @@ def _judge(walk: _Walk, entries: dict[int, tuple[int, int, int]]) -> list[str]:
     return found
 
 
+def _miscounted(walk: _Walk, entries: dict[int, tuple[int, int, int]]) -> list[str]:
+    """Tags with more, or other, values than their meaning asks for: they may say anything."""
+    bits, samples, photometric = (_first(walk, entries, tag, 1) for tag in (258, 277, 262))
+    counts = _COUNTS | {
+        258: {1, samples},
+        339: {1, samples},
+        301: {1 << bits, 3 << bits},
+        320: {3 << bits} if photometric == 3 else set(),
+        338: {samples - _COLOURS.get(photometric, samples)},
+    }
+    found = [
+        f"TIFF tag {tag} with {number} values"
+        for tag, (_, number, _) in entries.items()
+        if tag in _PICTURE - _ANY and number not in counts.get(tag, {1})
+    ]
+    curves = walk.numbers(entries.get(301))
+    if any(low > high for i, (low, high) in enumerate(pairwise(curves), 1) if i % (1 << bits)):
+        found.append("a transfer function that falls")
+    return found
+
+
+def _first(walk: _Walk, entries: dict[int, tuple[int, int, int]], tag: int, default: int) -> int:
+    return (walk.numbers(entries.get(tag)) or [default])[0]
+
+
 def _goes_on(segment: bytes) -> bool:
     """Whether something follows the compressed stream."""
     inflater = zlib.decompressobj()
@@ -102,10 +133,7 @@ def _goes_on(segment: bytes) -> bool:
 
 def _uncompressed(walk: _Walk, entries: dict[int, tuple[int, int, int]], segments: int) -> int:
     """Bytes of the page's pixels, with the padding of tiles."""
-
-    def number(tag: int, default: int) -> int:
-        return (walk.numbers(entries.get(tag)) or [default])[0]
-
+    number = partial(_first, walk, entries)
     separate, samples = number(284, 1) == 2, number(277, 1)
     width, rows = number(322, number(256, 0)), number(323, number(257, 0))
     row = (width * (1 if separate else samples) * number(258, 1) + 7) // 8
