@@ -267,3 +267,13 @@ def test_a_png_whose_stream_is_whole_but_short_is_refused(tmp_path: Path) -> Non
     with pytest.raises(PictureError, match="too short") as caught:
         opened(tmp_path, b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + data + chunk(b"IEND", b""))
     assert caught.value.reason == "corrupt"
+
+
+def test_a_tiff_palette_of_another_length_is_refused(tmp_path: Path) -> None:
+    data = bytearray(encoded(texture(20, 30), "TIFF", "P"))
+    assert _reason(_put(tmp_path, bytes(data))) == "read"
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        at = file.pages.first.tags[320].offset + 4
+    struct.pack_into("<I", data, at, 3 * 255)
+    with pytest.raises(PictureError, match="palette does not have 256 colours"):
+        open_picture(_put(tmp_path, bytes(data)), LIMITS)
