@@ -62,6 +62,13 @@ def test_a_named_run_goes_on_with_more_steps_and_with_nothing_else(tmp_path: Pat
     assert "learning_rate: 0.5" not in (tmp_path / "mine" / "config.yaml").read_text()
 
 
+def test_a_password_is_not_kept_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    mine = ("run=mine", "tracking.uri=http://me:secret@host")
+    for _ in range(2):
+        keep_config(config(*mine), VERSION, tmp_path)
+        assert not any("secret" in path.read_text() for path in tmp_path.iterdir())
+
+
 def test_a_run_from_before_a_field_existed_goes_on_with_its_default(tmp_path: Path) -> None:
     keep_config(config("run=mine"), VERSION, tmp_path)
     identity = json.loads((tmp_path / "identity.json").read_text())

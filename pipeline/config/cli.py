@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from pipeline.config.compose import compose, sweep, to_yaml
 from pipeline.config.manual import manual
+from pipeline.config.plain import without_password
 from pipeline.errors import UserError
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ def exit_code(work: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception:
-        traceback.print_exc()
+        _say(traceback.format_exc().rstrip())
         return INTERNAL_ERROR
 
 
@@ -115,4 +116,4 @@ def _sweep(main: Callable[[T], int | None], jobs: list[tuple[list[str], T]]) -> 
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    print(without_password(message), file=sys.stderr)

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipeline.config.fields import find
 from pipeline.config.overrides import Overrides
 from pipeline.config.paths import CONF
+from pipeline.config.plain import without_password
 from pipeline.config.validate import problem, validate
 from pipeline.errors import UserError
 
@@ -63,8 +64,8 @@ def defaults(schema: type, config_name: str) -> DictConfig:
 
 
 def to_yaml(config: Any) -> str:
-    """The whole resolved configuration, as it is stored beside what it made."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True)
+    """The whole resolved configuration, as it is stored beside what it made: without passwords."""
+    return without_password(OmegaConf.to_yaml(OmegaConf.structured(config), resolve=True))
 
 
 def _hydra(schema: type, config_name: str) -> initialize_config_dir:

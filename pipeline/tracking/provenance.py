@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.config.plain import without_password
 from pipeline.tracking.store import ROOT
 
 
@@ -14,7 +15,7 @@ def tags() -> dict[str, str]:
     """Which code ran and how; nothing about the machine or its user."""
     script = Path(sys.argv[0]).name or "python"
     found = {"mlflow.source.name": script, "mlflow.source.type": "LOCAL"}
-    found["command"] = shlex.join(["python", script, *sys.argv[1:]])
+    found["command"] = without_password(shlex.join(["python", script, *sys.argv[1:]]))
     commit = _git("rev-parse", "HEAD")
     if commit:
         found["mlflow.source.git.commit"] = commit

@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from pipeline.config.plain import without_password
 from pipeline.tracking.journal import Event, Journal
-from pipeline.tracking.store import without_password
 
 BATCH_SECONDS = 1.0
 BATCH_VALUES = 1000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.paths import ROOT
+from pipeline.config.plain import without_password
 
 EMBEDDED = Path("outputs") / "mlflow"
 
@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the address with its password
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
@@ -75,8 +76,3 @@ def silence() -> None:
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     for name in ("alembic", "urllib3", "git", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def without_password(text: str) -> str:
-    """``text`` with user name and password cut out of every address in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -192,6 +192,25 @@ def test_exceptions_become_exit_codes(
     assert ("Traceback" in captured) == (code == 1)
 
 
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [
+        (["tracking.uri=http://admin:s3cr3t@w0rd@host"], 1),
+        (["tracking.url=http://admin:s3cr3t@w0rd@host"], 2),
+        (["-m", "tracking.uri=http://admin:s3cr3t@w0rd@host", "steps=1,2"], 1),
+        (["--cfg", "tracking.uri=http://admin:s3cr3t@w0rd@host"], 0),
+    ],
+)
+def test_no_message_holds_a_password(argv: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(config: TrainConfig) -> int:
+        raise RuntimeError(f"{config.tracking.uri} is gone")
+
+    assert cli.run(main, TrainConfig, "train", argv) == code
+    captured = capsys.readouterr()
+    assert "http://host" in captured.out + captured.err
+    assert not any(secret in captured.out + captured.err for secret in ("admin", "s3cr3t", "w0rd"))
+
+
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (3, 3)])
 def test_main_chooses_its_exit_code(returned: int | None, code: int) -> None:
     assert cli.run(lambda config: returned, TrainConfig, "train", []) == code

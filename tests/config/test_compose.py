@@ -128,6 +128,12 @@ def test_the_stored_configuration_gives_the_same_configuration() -> None:
     assert yaml.safe_load(to_yaml(config))["trainer"]["steps"] == 7
 
 
+def test_the_stored_configuration_holds_no_password_and_the_live_one_does() -> None:
+    config = compose(TrainConfig, "train", ["tracking.uri=http://me:p@ss@host:5000"])
+    assert config.tracking.uri == "http://me:p@ss@host:5000"
+    assert yaml.safe_load(to_yaml(config))["tracking"]["uri"] == "http://host:5000"
+
+
 def test_the_shipped_model_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert locate("conf/train.yaml") == ROOT / "conf" / "train.yaml"

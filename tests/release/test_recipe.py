@@ -40,14 +40,21 @@ def test_each_training_starts_from_what_the_one_before_made(tmp_path: Path) -> N
 def test_a_finished_run_keeps_its_values_but_for_the_last_ones(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    values = ["model=efficientdet_d1", "model.init=random", "trainer.steps=77", "tracking=off"]
+    values = [
+        "model=efficientdet_d1",
+        "model.init=random",
+        "trainer.steps=77",
+        "tracking.uri=http://me:pw@one",
+    ]
     stored = to_yaml(compose(TrainConfig, "train", values))
     (folder / "config.yaml").write_text(stored.replace("  nms_iou: 0.5\n", ""))  # a value that came later
     (folder / "training.json").write_text(json.dumps({}))
     asked = config(tmp_path, "release.run=mine", "release.final=[evaluation.runtime=openvino]")
+    asked.tracking.uri = "http://me:pw@two"
     (only,) = trainings(asked)
     assert (only.model.name, only.trainer.steps, only.run) == ("efficientdet_d1", 77, "mine")
     assert (only.evaluation.runtime, only.model.nms_iou, only.stages[-1]) == ("openvino", 0.5, "calibrate")
+    assert only.tracking == asked.tracking, "a run keeps no password: the release says where it is tracked"
     for wrong in ("evaluation.runtime=abacus", "evaluation.nothing=1"):
         asked.release.final = [wrong]
         with pytest.raises(UserError, match=r"evaluation\.(runtime|nothing)|nothing"):

@@ -57,17 +57,17 @@ class Server:
     def __init__(self, folder: Path, database: bytes) -> None:
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        self._folder = folder
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "server.db").write_bytes(database)
 
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port)]
-        command += ["--host", "127.0.0.1", "--backend-store-uri", f"sqlite:///{self._folder / 'server.db'}"]
-        command += ["--artifacts-destination", str(self._folder / "server-artifacts")]
-        log = (self._folder / "server.log").open("ab")
+        command += ["--host", "127.0.0.1", "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"]
+        command += ["--artifacts-destination", str(self.folder / "server-artifacts")]
+        log = (self.folder / "server.log").open("ab")
         self._process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd=self._folder, start_new_session=True
+            command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
         )
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -76,7 +76,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError((self._folder / "server.log").read_text())
+        raise RuntimeError((self.folder / "server.log").read_text())
 
     def kill(self) -> None:
         if self._process is not None:

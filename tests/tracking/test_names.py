@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config.plain import plain
+from pipeline.config.plain import plain, without_password
 from pipeline.tracking.names import flatten, legal, numbers
 
 
@@ -61,6 +61,24 @@ def test_configuration_becomes_dotted_text() -> None:
 
 def test_plain_is_yaml_and_json_ready() -> None:
     assert plain(Outer()) == {"inner": {"kind": "eins", "rates": [0.1, 2.0]}, "note": None, "on": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("http://me:secret@host", "http://host"),
+        ("http://token@host:5000/x", "http://host:5000/x"),
+        ("http://me:p@ss@host", "http://host"),
+        ("postgresql://me:a/b@host/db", "postgresql://host/db"),
+        ("from http://a:b@c, to http://d:e@f.", "from http://c, to http://f."),
+        ("http://host:5000/runs@home", "http://host:5000/runs@home"),
+        ("sqlite:////data/me@home/mlflow.db", "sqlite:////data/me@home/mlflow.db"),
+        ("/data//me@home", "/data//me@home"),
+    ],
+)
+def test_user_name_and_password_are_cut_out_of_addresses_alone(given: str, expected: str) -> None:
+    assert without_password(given) == expected
+    assert flatten({"tracking": {"uri": given}}) == {"tracking.uri": expected}
 
 
 @pytest.mark.parametrize(

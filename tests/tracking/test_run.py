@@ -203,7 +203,7 @@ def test_a_store_that_cannot_be_reached_stops_a_new_run_with_one_message(tmp_pat
     Run.start(TrackingConfig(enabled=False), "r", folder=tmp_path).finish()  # the folder is free again
 
 
-def test_a_password_in_the_address_is_never_shown(tmp_path: Path) -> None:
+def test_a_password_in_an_address_that_fails_is_never_shown(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         Run.start(TrackingConfig(uri="http://me:secret@127.0.0.1:9"), "r", folder=tmp_path)
     assert "secret" not in str(caught.value) and "127.0.0.1:9" in str(caught.value)

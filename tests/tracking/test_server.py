@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.config.schema import TrackingConfig
+from pipeline.config.schema import TrackingConfig, TrainConfig
 from pipeline.tracking import Run
 from pipeline.tracking.__main__ import main
 
@@ -37,6 +38,28 @@ def test_the_environment_points_at_a_shared_server_and_files_travel_by_http(
     copy = client.download_artifacts(str(run.id), "evaluation/plot.png", str(tmp_path))
     assert Path(copy).read_bytes() == b"png"
     assert client.get_experiment_by_name("veil").tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_a_password_in_the_address_reaches_neither_file_nor_store_nor_screen(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    uri = server.uri.replace("//", "//admin:s3cr3t@w0rd@")
+    monkeypatch.setattr(sys, "argv", ["train.py", f"tracking.uri={uri}"])
+    config = TrainConfig(tracking=TrackingConfig(uri=uri))
+    for _ in range(2):  # the second time it is resumed
+        with Run.start(config.tracking, "secret", folder=tmp_path, params=config) as run:
+            run.log_metrics({"loss": 1.0}, 20)
+    stored = MlflowClient(server.uri).get_run(str(run.id))
+    assert stored.info.status == "FINISHED" and len(steps(server.uri, run)) == 1
+    assert stored.data.params["tracking.uri"] == server.uri
+    assert stored.data.tags["command"] == f"python train.py tracking.uri={server.uri}"
+    assert not [name for name in stored.data.tags if name.startswith("changed.")]
+    written = [path for folder in (tmp_path, server.folder) for path in folder.rglob("*") if path.is_file()]
+    assert {"metrics.jsonl", "tracking.json", "config.yaml", "server.db"} <= {path.name for path in written}
+    said = "".join(capfd.readouterr()).encode()
+    for secret in (b"s3cr3t", b"w0rd"):
+        assert secret not in said
+        assert not [path for path in written if secret in path.read_bytes()]
 
 
 def test_a_server_killed_in_the_middle_neither_stalls_nor_loses_the_run(
