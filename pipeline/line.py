@@ -102,19 +102,22 @@ def _train_to_release(config: TrainConfig, version: DatasetVersion, folder: Path
 def _release(
     config: TrainConfig, version: DatasetVersion, training: TrainingResult, saved_model: Path, run: Run
 ) -> dict[str, float]:
-    """Evaluates, writes the card and registers the version, unless just this was done before."""
+    """Evaluates and writes the card, unless just this was done before; registers a detector that is new."""
     done = saved_model.parent / RELEASE
+    before = json.loads(done.read_text()) if done.is_file() else None
     inputs = {
         "model": model_digest(saved_model),
         "data": version.fingerprint,
         "evaluation": plain(config.evaluation),
     }
-    if done.is_file() and (before := json.loads(done.read_text()))["inputs"] == inputs:
+    if before and before["inputs"] == inputs:
         log.info("%s is evaluated and registered", saved_model)
-        return before["metrics"]
+        return dict(before["metrics"])
     evaluation = measure(config, version, saved_model, saved_model.parent / "evaluation")
     text = write_card(config, version, history(saved_model.parent), evaluation, saved_model)
-    track(run, version, training, evaluation, saved_model, text)
+    track(run, evaluation)
+    if before is None or before["inputs"]["model"] != inputs["model"]:
+        register(run, version, training, evaluation, saved_model, text)
     done.write_text(json.dumps({"inputs": inputs, "metrics": evaluation.metrics}, indent=1))
     return evaluation.metrics
 
@@ -194,7 +197,15 @@ def measure(
     return evaluation
 
 
-def track(
+def track(run: Run, evaluation: Evaluation) -> None:
+    """Tells MLflow the figures and plots of a detector."""
+    run.log_metrics(_shown(evaluation), step=0)  # one figure a run: at step 0 the UI compares it as bars
+    folder = Path(evaluation.folder or "")
+    for name in ("metrics.json", "summary.md", "samples", *(path.name for path in folder.glob("*.png"))):
+        run.log_artifacts(folder / name, "evaluation")
+
+
+def register(
     run: Run,
     version: DatasetVersion,
     training: TrainingResult,
@@ -203,20 +214,27 @@ def track(
     text: str,
     aliases: Sequence[str] = (),
 ) -> None:
-    """Tells MLflow the figures and plots of a detector, and registers it as a version with its card.
+    """Registers a detector as a version with its figures and its card.
 
     Args:
         aliases: of the version, beside that of the newest one.
     """
-    metrics = {f"{evaluation.settings['split']}/{name}": value for name, value in evaluation.metrics.items()}
-    run.log_metrics(metrics, step=0)  # one figure a run: at step 0 the UI compares it as bars
-    folder = Path(evaluation.folder or "")
-    for name in ("metrics.json", "summary.md", "samples", *(path.name for path in folder.glob("*.png"))):
-        run.log_artifacts(folder / name, "evaluation")
-    tags = {"data_version": f"{version.name}-{version.fingerprint[:12]}"}
     run.log_model(
-        saved_model, step=training.best_step, metrics=metrics, description=text, tags=tags, aliases=aliases
+        saved_model,
+        step=training.best_step,
+        metrics=_shown(evaluation),
+        split=evaluation.settings["split"],
+        description=text,
+        tags={"data_version": f"{version.name}-{version.fingerprint[:12]}"},
+        aliases=aliases,
     )
+
+
+def _shown(evaluation: Evaluation) -> dict[str, float]:
+    """Figures by the names that MLflow shows; ``train/…`` and ``val/…`` are the training's own curves."""
+    split = evaluation.settings["split"]
+    group = split if split == "test" else f"evaluation/{split}"
+    return {f"{group}/{name}": value for name, value in evaluation.metrics.items()}
 
 
 def _check_splits(config: TrainConfig, version: DatasetVersion) -> None:

@@ -21,7 +21,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation import Evaluation
 from pipeline.evaluation.report import table
 from pipeline.history import CARD, history
-from pipeline.line import LineResult, measure, run_line, track
+from pipeline.line import LineResult, measure, register, run_line, track
 from pipeline.release import checks, gates, recipe
 from pipeline.release.kept import KeptDetector
 from pipeline.tracking import Run
@@ -210,5 +210,6 @@ def _register(candidate: Candidate, config: ReleaseConfig, measured: Evaluation)
     with Run.start(config.tracking, folder.name, folder=folder, params=candidate.config) as run:
         run.log_dataset(made.version)
         run.log_artifacts(folder / "gates.md", "evaluation")
-        track(run, made.version, made.training, measured, candidate.saved_model, text, aliases=[RELEASED])
+        track(run, measured)
+        register(run, made.version, made.training, measured, candidate.saved_model, text, aliases=[RELEASED])
         (folder / UNREGISTERED).unlink()  # the run's record has it, and sends it even after a stop

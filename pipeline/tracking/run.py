@@ -163,6 +163,7 @@ class Run:
         *,
         step: int,
         metrics: Mapping[str, Any] | None = None,
+        split: str | None = None,
         description: str = "",
         tags: Mapping[str, str] | None = None,
         aliases: Sequence[str] = (),
@@ -171,13 +172,12 @@ class Run:
 
         Args:
             step: of the checkpoint that was exported.
-            metrics: of the evaluation, named ``<split>/…``, shown beside the model and that data set. Log
-                them with :meth:`log_metrics` at step 0, too: the UI compares figures at step 0 as bars.
+            metrics: of the evaluation, shown beside the model. Log them with :meth:`log_metrics` at step 0,
+                too: the UI compares figures at step 0 as bars.
+            split: of the data set, on which they were measured; shown beside them.
             description: Markdown; the version's model card.
             aliases: names for this version, beside that of the newest one; taken from older versions.
         """
-        values = numbers(metrics or {})
-        split = next(iter(values), "").split("/")[0]
         self._journal.append(
             "model",
             folder=str(Path(folder).absolute()),
@@ -185,8 +185,8 @@ class Run:
             name=re.sub(r"[^\w-]", "-", self._name),  # what MLflow allows here
             description=description,
             tags={legal(key): str(value) for key, value in (tags or {}).items()},
-            metrics=values,
-            dataset=self._datasets.get(split, (None, None)),
+            metrics=numbers(metrics or {}),
+            dataset=self._datasets.get(split or "", (None, None)),
             step=int(step),
             aliases=list(aliases),
         )

@@ -51,6 +51,7 @@ def log(config: TrackingConfig, folder: Path, saved_model: Path, recall: float) 
             saved_model,
             step=500,
             metrics={"test/recall": recall},
+            split="test",
             description="# Card\nApache-2.0",
             tags={"dataset": "facemask", "fingerprint": "9f3b"},
         )
