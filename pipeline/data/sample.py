@@ -23,6 +23,7 @@ from PIL import Image
 from rich.progress import track
 
 from pipeline.data.portraits import BACKGROUNDS, Pixels, Points, Portrait, background, portraits, with_mask
+from pipeline.errors import UserError
 
 Box = tuple[int, int, int, int]
 
@@ -50,10 +51,20 @@ def generate(folder: Path, pictures: int = PICTURES, seed: int = 0) -> Path:
     """Makes the set in ``folder`` (``images/``, Pascal VOC ``annotations/``), or finds it there whole.
 
     The pictures are a function of ``seed``; each is made from a random stream of its own.
+
+    Raises:
+        UserError: something else lies there. Only another sample is replaced.
     """
-    stamp = {"generator": GENERATOR, "pictures": pictures, "seed": seed}
-    if (folder / STAMP).is_file() and json.loads((folder / STAMP).read_text()) == stamp:
+    stamp = json.dumps({"generator": GENERATOR, "pictures": pictures, "seed": seed})
+    there = (folder / STAMP).read_text(errors="replace") if (folder / STAMP).is_file() else ""
+    if there == stamp:
         return folder
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not (empty or there.startswith('{"generator":')):
+        raise UserError(
+            f"{folder}: the built-in sample is made here, and something else lies here; allowed: no such "
+            "folder, or another dataset.versions, beside which the sample goes"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -63,7 +74,7 @@ def generate(folder: Path, pictures: int = PICTURES, seed: int = 0) -> Path:
         for number in track(range(pictures), "making the sample", transient=True, disable=quiet):
             _make(partial, number, np.random.default_rng([seed, number]))
         (partial / "NOTE.txt").write_text(NOTE)
-        (partial / STAMP).write_text(json.dumps(stamp))
+        (partial / STAMP).write_text(stamp)
         partial.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.schema import Format
+from pipeline.config.compose import compose
+from pipeline.config.schema import Format, TrainConfig
 from pipeline.data import ingest
 from pipeline.data.ingest.files import SourceFolder
 from pipeline.data.portraits import BACKGROUNDS, background, portraits, with_mask
 from pipeline.data.sample import STAMP, generate
+from pipeline.data.sources import locate
+from pipeline.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +43,28 @@ def test_the_same_seed_makes_the_same_pictures(made: Path, tmp_path: Path) -> No
         assert path.read_bytes() != (other / "images" / path.name).read_bytes()
 
 
-def test_it_is_made_once_and_anew_when_it_is_not_whole(tmp_path: Path) -> None:
+def test_it_is_made_once_and_anew_by_another_generator(tmp_path: Path) -> None:
     folder = generate(tmp_path / "raw", pictures=2)
     picture = folder / "images" / "sample_0000.jpg"
     picture.write_bytes(b"kept")
     generate(folder, pictures=2)
     assert picture.read_bytes() == b"kept"
-    (folder / STAMP).unlink()
+    (folder / STAMP).write_text('{"generator": 1, "pictures": 2, "seed": 0}')
     generate(folder, pictures=2)
     assert picture.read_bytes() != b"kept"
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+@pytest.mark.parametrize("name", ["raw", "raw/mine.jpg", f"raw/{STAMP}"])
+def test_what_somebody_else_put_there_stays(name: str, tmp_path: Path) -> None:
+    theirs = tmp_path / "sample" / name
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_bytes(b"\xff mine")
+    dataset = compose(TrainConfig, "train", [f"dataset.versions={tmp_path / 'versions'}"]).dataset
+    with pytest.raises(UserError, match=r"sample/raw: the built-in sample is made here, and something else"):
+        locate("sample", dataset.sources["sample"], dataset)
+    assert theirs.read_bytes() == b"\xff mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]
 
 
 def test_a_mask_covers_mouth_and_nose_and_leaves_the_eyes() -> None:
