@@ -17,7 +17,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--uri", help="MLflow store; default: $MLFLOW_TRACKING_URI, else outputs/mlflow")
     commands = parser.add_subparsers(dest="command", required=True)
     ui = commands.add_parser("ui", help="open MLflow's UI on the store that training writes to")
-    ui.add_argument("--port", type=int, help="default: 5000, or the next free one")
+    ui.add_argument("--port", type=_port, help="default: 5000, or the next free one")
     sync = commands.add_parser("sync", help="send what a run could not, while its store was away")
     sync.add_argument("folder", type=Path, help="the run's folder, outputs/<run>")
     arguments = parser.parse_args(argv)
@@ -31,6 +31,12 @@ def _ui(uri: str | None, port: int | None) -> int:
 
     signal.signal(signal.SIGTERM, _interrupt)
     return serve(uri, port, TrackingConfig().experiment)
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 1024 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}; allowed: a whole number from 1024 to 65535")
 
 
 def _sync(folder: Path, uri: str | None) -> int:

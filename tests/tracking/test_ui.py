@@ -18,6 +18,7 @@ import pytest
 from pipeline.config.schema import TrackingConfig
 from pipeline.errors import UserError
 from pipeline.tracking import Run, locate
+from pipeline.tracking.__main__ import main
 from pipeline.tracking.store import ROOT
 from pipeline.tracking.ui import choose_port, command, serve
 
@@ -68,6 +69,16 @@ def test_a_taken_port_is_passed_over_or_refused_by_name() -> None:
         with pytest.raises(UserError, match=f"--port {taken}: taken"):
             choose_port(taken)
     assert choose_port(None) >= 1024
+
+
+@pytest.mark.parametrize("port", ["70000", "80", "0", "-1", "http", ""])
+def test_a_port_that_there_is_not_is_refused_by_name(
+    port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.tracking.ui.serve", lambda *_: pytest.fail("it served"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["ui", "--port", port])
+    assert f"--port: {port!r}; allowed: a whole number from 1024 to 65535" in capsys.readouterr().err
 
 
 def test_it_listens_on_this_machine_only() -> None:
