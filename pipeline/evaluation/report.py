@@ -118,7 +118,8 @@ def summary(evaluation: Evaluation) -> str:
         "",
         *_headline_table(evaluation),
         "",
-        "Exposed: more than 20 % of the top 70 % of the labelled face stays unredacted.",
+        "Exposed: more than 20 % of the top 70 % of the labelled face stays unredacted, with "
+        f"`redact.margin={evaluation.settings['redact']['margin']:g}`.",
         "",
         *table(("slice", "faces", "recall", "95 %", "exposed", "95 %"), _slice_rows(evaluation)),
         "",
