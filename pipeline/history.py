@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.tracking.journal import JOURNAL_FILE
+from pipeline.tracking.journal import JOURNAL_FILE, read_events
 
 CARD = "model_card.json"
 """Beside a SavedModel's graph: what it is and how it was made, for programs."""
@@ -95,12 +95,11 @@ def hours(journal: Path) -> float | None:
     if not journal.is_file():
         return None
     total, last = 0.0, None
-    for number, line in enumerate(journal.read_text(encoding="utf-8").splitlines()):
-        entry = json.loads(line)
-        if number == 0 or entry["kind"] == "status":
-            last = entry["time"] if entry.get("status", "RUNNING") == "RUNNING" else None
-        elif any(name.startswith(("train/", "val/")) for name in entry.get("values", {})):
-            if last is not None and entry["time"] - last <= LONGEST_PAUSE * 1000:
-                total += entry["time"] - last
-            last = entry["time"]
+    for number, event in enumerate(read_events(journal)):
+        if number == 0 or event.kind == "status":
+            last = event.time if event.data.get("status", "RUNNING") == "RUNNING" else None
+        elif any(name.startswith(("train/", "val/")) for name in event.data.get("values", {})):
+            if last is not None and event.time - last <= LONGEST_PAUSE * 1000:
+                total += event.time - last
+            last = event.time
     return total / 3.6e6

@@ -30,7 +30,7 @@ def run(folder: Path, init: str, steps: int, minutes: int = 30) -> Path:
 
 
 def write(path: Path, entries: list[dict]) -> Path:
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    path.write_text("".join(json.dumps({"n": n, **entry}) + "\n" for n, entry in enumerate(entries, 1)))
     return path
 
 
@@ -75,6 +75,15 @@ def test_hours_leave_pauses_out(tmp_path: Path, between: list[tuple[str, str]], 
         entries.append({"kind": kind, "time": minute * MINUTE, **rest})
     entries.append({"kind": "metrics", "time": 30 * MINUTE, "values": {"val/AP50": 0.5}})
     assert hours(write(tmp_path / "metrics.jsonl", entries)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("torn", ['{"n": 2, "kind": "metr', "", "\0\0\0"])
+def test_hours_of_a_record_with_a_torn_line(tmp_path: Path, torn: str) -> None:
+    """As a kill, a full disk or a power cut leaves it."""
+    record = run(tmp_path / "run", "weights/backbone.h5", 100) / "metrics.jsonl"
+    first, rest = record.read_text().split("\n", 1)
+    record.write_text(f"{first}\n{torn}\n{rest}")
+    assert [each.hours for each in history(tmp_path / "run")] == [0.5]
 
 
 def test_a_night_without_a_line_is_no_training(tmp_path: Path) -> None:

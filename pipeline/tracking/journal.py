@@ -35,6 +35,22 @@ class Event:
         return json.dumps({"n": self.n, "kind": self.kind, "time": self.time, **self.data}) + "\n"
 
 
+def read_events(path: Path) -> list[Event]:
+    """What a run's record holds, oldest first; none without a record. A torn or empty line is left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            data = json.loads(line)
+            events.append(Event(data.pop("n"), data.pop("kind"), data.pop("time"), data))
+        except (ValueError, KeyError):  # a kill or a full disk cut it
+            continue
+    return events
+
+
 @dataclass
 class Curve:
     """What is known of one metric: enough not to draw a stretch of it twice."""
@@ -85,14 +101,14 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = self._read_state()
         self._torn = self._last_line_is_torn()
-        for event in self._read_events():
+        for event in read_events(self.path):
             self._remember(event)
 
     def bind(self, run_id: str | None, uri: str) -> None:
         """From now on the events belong to that run; another run than before is owed all of them."""
         if (run_id, uri) != (self.state.run_id, self.state.uri):
             self.state = State(run_id, uri)
-            self.pending = deque(self._read_events())
+            self.pending = deque(read_events(self.path))
         self._write_state()
 
     def append(self, kind: str, **data: Any) -> Event:
@@ -141,20 +157,6 @@ class Journal:
             for name, value in event.data["values"].items():
                 known = self.curves.get(name)
                 self.curves[name] = Curve(min(known.first, step) if known else step, step, value)
-
-    def _read_events(self) -> list[Event]:
-        try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        events = []
-        for line in lines:
-            try:
-                data = json.loads(line)
-                events.append(Event(data.pop("n"), data.pop("kind"), data.pop("time"), data))
-            except (ValueError, KeyError):  # a torn line
-                continue
-        return events
 
     def _last_line_is_torn(self) -> bool:
         """The process was killed while writing: the next line must not be glued to the half one."""
