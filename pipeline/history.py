@@ -23,7 +23,8 @@ class StageRecord:
 
     Attributes:
         run: its name. started_from: the run, release or weights file that its weights came from.
-        steps: trained in all. kept_step: whose weights were kept, for their ``validation_AP50``.
+        steps: trained in all. kept_step: whose weights were kept, for their validation AP.
+        validation_AP50: of the weights that were kept.
         start_share: of the start's weights in those that were exported.
         hours: of training and validating by the clock, pauses left out; None where no record says so.
     """

@@ -30,7 +30,7 @@ class TrainingResult:
 
     Attributes:
         checkpoint: path prefix of the best checkpoint; its weights are the moving average.
-        step: steps trained. best_step: the best checkpoint's. best_metric: its validation AP50.
+        step: steps trained. best_step: the best checkpoint's, by validation AP. best_metric: its AP50.
         stopped_early: whether patience ran out before ``trainer.steps``.
     """
 

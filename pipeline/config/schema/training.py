@@ -105,9 +105,7 @@ class TrainerConfig:
         0, "side in pixels of validation pictures; 0 is model.input_size", low=0, high=2048
     )
     eval_every: int = value(500, "steps between two validations", low=1)
-    early_stop: int = value(
-        0, "validations without a better AP50 before stopping; 0 never stops early", low=0
-    )
+    early_stop: int = value(0, "validations without a better AP before stopping; 0 never stops early", low=0)
     checkpoints: int = value(2, "latest checkpoints kept, beside the best", low=1)
     seed: int = value(0, "shuffling and augmentation", low=0)
 
