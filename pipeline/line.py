@@ -69,9 +69,14 @@ def run_line(config: TrainConfig) -> LineResult:
     _check_splits(config, version)
     config.model.init = resolve_init(config.model)
     folder = Path(config.outputs) / run_name(config, version)
-    keep_config(config, version, folder)
-    note = _note(config, version)
-    with Run.start(config.tracking, folder.name, folder=folder, params=config, description=note) as run:
+    with Run.start(
+        config.tracking,
+        folder.name,
+        folder=folder,
+        params=config,
+        description=_note(config, version),
+        before=lambda: keep_config(config, version, folder),
+    ) as run:
         run.log_dataset(version)
         run.log_artifacts(version.folder / "labels.png", "dataset")
         run.log_artifacts(version.folder / "report.md", "dataset")

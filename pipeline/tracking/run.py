@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -61,6 +61,7 @@ class Run:
         params: Any = None,
         tags: Mapping[str, str] | None = None,
         description: str = "",
+        before: Callable[[], None] = lambda: None,
     ) -> Run:
         """Start a run, or continue the one that ``folder`` (its own, kept between restarts) remembers.
 
@@ -68,6 +69,7 @@ class Run:
             params: the whole resolved configuration (dataclass or nested mapping); logged flat, with
                 dotted names, and as the artifact ``config.yaml``.
             description: Markdown; the run's note in the UI.
+            before: called when no other process writes ``folder``, and nothing is recorded yet.
 
         Raises:
             UserError: the store of a *new* run cannot be reached or written: a wrong address should
@@ -76,6 +78,7 @@ class Run:
         folder = Path(folder).absolute()
         lock = lock_run(folder)
         try:
+            before()
             run = cls(config, name, Journal(folder, on_error=_once(_disk_message(folder))), lock)
             if config.enabled:
                 notes = provenance.tags() | dict(tags or {})
