@@ -16,12 +16,18 @@ from official.core import config_definitions, task_factory, train_lib, train_uti
 from pipeline.config.schema import TrainConfig
 from pipeline.data.version import DatasetVersion
 from pipeline.detector import task as _task  # noqa: F401 (registers the task)
-from pipeline.detector.experiment import BEST_CHECKPOINT, experiment_config
+from pipeline.detector.experiment import BEST_CHECKPOINT, BEST_METRIC, experiment_config
+from pipeline.errors import UserError
+from pipeline.tracking.journal import JOURNAL_FILE, read_events
 from pipeline.training.actions import LogMetrics, MetricsManager, ProgressBar
 from pipeline.training.signals import Interrupted, SignalWatch, StopOnSignal
 from pipeline.training.strategy import build_strategy, set_precision, set_threads
 
 RESULT = "training.json"
+BEST_RECORD = "info.json"
+"""Model Garden's, beside the best checkpoint: its step and its metrics."""
+STEP_VARIABLE = "global_step/.ATTRIBUTES/VARIABLE_VALUE"
+"""In any checkpoint of Model Garden's trainer."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ def train(
 
     Raises:
         Interrupted: on SIGTERM or Ctrl-C, after a checkpoint was written.
+        UserError: the best checkpoint went away while training.
     """
     done = finished(folder)
     if done is not None and (done.stopped_early or done.step >= config.trainer.steps):
@@ -63,9 +70,10 @@ def train(
     experiment = experiment_config(config, version)
     strategy = build_strategy(config.runtime)
     tf.keras.utils.set_random_seed(config.trainer.seed)
+    _forget_lost_best(folder / "checkpoints" / BEST_CHECKPOINT)
     with SignalWatch() as watch:
         runner = _build_runner(experiment, strategy, folder / "checkpoints", log_metrics, watch)
-        result = _run(runner, config)
+        result = _run(runner, config, folder / JOURNAL_FILE)
     (folder / RESULT).write_text(json.dumps(asdict(result), indent=2))
     return result
 
@@ -93,6 +101,7 @@ def _build_runner(
             checkpoint_exporter=train_lib.maybe_create_best_ckpt_exporter(experiment, str(folder)),
         )
     step = trainer.global_step
+    stop = StopOnSignal(watch, step)
     return train_lib.OrbitExperimentRunner(
         strategy,
         task,
@@ -100,35 +109,35 @@ def _build_runner(
         experiment,
         str(folder),
         trainer=trainer,
-        summary_manager=MetricsManager(
-            str(folder / "train"), step, "train", log_metrics, StopOnSignal(watch, step)
-        ),
-        eval_summary_manager=MetricsManager(str(folder / "validation"), step, "val", log_metrics),
+        summary_manager=MetricsManager(str(folder / "train"), step, "train", log_metrics, stop),
+        eval_summary_manager=MetricsManager(str(folder / "validation"), step, "val", log_metrics, stop),
     )
 
 
-def _run(runner: train_lib.OrbitExperimentRunner, config: TrainConfig) -> TrainingResult:
-    """Train and validate in turn. Where it stands is read from the checkpoint and from the best one's
-    record, never kept in memory only, so that a resumed run decides just as an unbroken one.
+def _run(runner: train_lib.OrbitExperimentRunner, config: TrainConfig, record: Path) -> TrainingResult:
+    """Train and validate in turn. Where it stands is read from the checkpoint, from the best one's record
+    and from the run's, never kept in memory only, so that a resumed run decides just as an unbroken one.
     """
     controller, steps, step = runner.controller, config.trainer.steps, runner.trainer.global_step
+    every, start, stopped_early = config.trainer.eval_every, int(step.numpy()), False
     with ProgressBar(steps, config.trainer.batch_size, step) as bar, runner.strategy.scope():
         controller.train_actions = (*controller.train_actions, bar)
-        stopped_early = False
         try:
+            if start and (start % every == 0 or start >= steps):  # stopped before or after its validation
+                if not (_is_validated(record, start) and _best_record(runner).is_file()):
+                    controller.evaluate()
+                stopped_early = patience_is_over(runner, config)
             while int(step.numpy()) < steps and not stopped_early:
-                every = config.trainer.eval_every
-                controller.train(min(steps, (int(step.numpy()) // every + 1) * every), False)
+                controller.train(min(steps, (int(step.numpy()) // every + 1) * every))
                 controller.evaluate()
-                controller.save_checkpoint()
                 stopped_early = patience_is_over(runner, config)
         except Interrupted as interrupted:
-            controller.save_checkpoint()
+            controller.save_checkpoint()  # unless this step has one
             print(interrupted, file=sys.stderr)
             raise
     best = _best(runner)
     return TrainingResult(
-        checkpoint=str(tf.train.latest_checkpoint(Path(runner.model_dir) / BEST_CHECKPOINT)),
+        checkpoint=_best_checkpoint(runner),
         step=int(step.numpy()),
         best_step=int(best["best_ckpt_global_step"]),
         best_metric=float(best["AP50"]),
@@ -136,8 +145,42 @@ def _run(runner: train_lib.OrbitExperimentRunner, config: TrainConfig) -> Traini
     )
 
 
+def _is_validated(record: Path, step: int) -> bool:
+    """Whether the run's record holds a validation of ``step``; it is written after the best checkpoint."""
+    metrics = (event.data for event in read_events(record) if event.kind == "metrics")
+    return any(each["step"] == step and f"val/{BEST_METRIC}" in each["values"] for each in metrics)
+
+
+def _forget_lost_best(folder: Path) -> None:
+    """Removes the record of a best checkpoint that is not there; the next validation makes one.
+
+    Model Garden writes the record first, and a kill or a full disk may have come between the two.
+    """
+    record = folder / BEST_RECORD
+    if not record.is_file():
+        return
+    try:
+        step = tf.train.load_variable(str(folder), STEP_VARIABLE)
+        lost = json.loads(record.read_text())["best_ckpt_global_step"] != step
+    except (ValueError, tf.errors.OpError):  # no checkpoint, or either is torn
+        lost = True
+    if lost:
+        record.unlink()
+
+
 def _best(runner: train_lib.OrbitExperimentRunner) -> dict[str, Any]:
-    return json.loads((Path(runner.model_dir) / BEST_CHECKPOINT / "info.json").read_text())
+    return json.loads(_best_record(runner).read_text())
+
+
+def _best_record(runner: train_lib.OrbitExperimentRunner) -> Path:
+    return Path(runner.model_dir) / BEST_CHECKPOINT / BEST_RECORD
+
+
+def _best_checkpoint(runner: train_lib.OrbitExperimentRunner) -> str:
+    folder = _best_record(runner).parent
+    if (checkpoint := tf.train.latest_checkpoint(folder)) is None:
+        raise UserError(f"{folder}: its checkpoint is gone; allowed: the same command, to make it again")
+    return str(checkpoint)
 
 
 def patience_is_over(runner: train_lib.OrbitExperimentRunner, config: TrainConfig) -> bool:

@@ -42,7 +42,7 @@ class SignalWatch:
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         signal.signal(signum, signal.SIG_DFL)
-        print("\nstopping after this step; again to stop at once", file=sys.stderr)
+        print("\nstopping after this step or validation; again to stop at once", file=sys.stderr)
 
 
 class StepCounter(Protocol):
