@@ -149,8 +149,8 @@ def main(kind: str, model: str, option: str) -> None:
         else:
             answer = {"seconds": timed(run, squares, job["batch"], job["times"])}
         print(json.dumps(answer), file=answers, flush=True)
-    # Not by an ordinary exit: there OpenVINO, holding Python's lock, may wait for ever for a thread of its own
-    # that wants that lock to let a callback go.
+    # Not by an ordinary exit: there OpenVINO, holding Python's lock, may wait for ever for a thread of its
+    # own that wants that lock to let a callback go.
     os._exit(0)
 
 
