@@ -53,6 +53,7 @@ def tensorflow(model: str, option: str) -> Run:
 
 def openvino(model: str, option: str) -> Run:
     """``f32`` or ``bf16``, a batch at once; ``f32-streams``, …: one picture a core, side by side."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it would report over the network
     import openvino as ov
 
     precision, _, streams = option.partition("-")

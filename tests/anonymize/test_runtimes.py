@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -393,3 +394,10 @@ def test_neither_tensorflow_nor_training_code_is_imported(tiny: Path, photos: Pa
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "imported: []" in done.stdout and "4 done now" in done.stdout
+
+
+def test_openvino_reports_nothing_over_the_network(tmp_path: Path) -> None:
+    program = "from pipeline.anonymize.detect.engine import OpenVino; OpenVino()"
+    env = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=env, cwd=Path(__file__).parents[2], check=True)
+    assert not list(tmp_path.iterdir()), "it keeps a count there of what it has reported"

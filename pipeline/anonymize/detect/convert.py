@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Converted:
 
 def kept_name(digest: str) -> str:
     """Of the folder of a conversion: it says everything that the content depends on."""
+    silence()
     import openvino
 
     return f"{digest[:16]}-openvino-{openvino.__version__.partition('-')[0]}-{FORM}"
@@ -79,8 +81,14 @@ def _fill(folder: Path, model: Path, digest: str) -> None:
     (folder / cache.DONE).write_text(json.dumps(about, indent=1) + "\n")
 
 
+def silence() -> None:
+    """Before OpenVINO is imported: it would report that over the network, from a process of its own."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # so it cannot be imported
+
+
 def _convert(model: Path, network: Path) -> dict[str, Any]:
     """Write the network, and say what :class:`Converted` holds beside it."""
+    silence()
     import openvino
 
     from pipeline.anonymize.detect.graph import SavedModelFile
