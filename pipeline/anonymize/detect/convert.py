@@ -12,6 +12,9 @@ from typing import Any
 from pipeline.anonymize.detect import cache
 from pipeline.anonymize.detect.suppress import Suppression
 
+# OpenVINO would report over the network, from a process of its own, that it was imported; so it cannot.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 SIGNATURE, SQUARES = "raw", "batched"
 NEEDED = {"boxes", "scores"}
 """Of what it gives; scores that suppression compares instead may come as ``raw_scores``."""
@@ -46,7 +49,6 @@ class Converted:
 
 def kept_name(digest: str) -> str:
     """Of the folder of a conversion: it says everything that the content depends on."""
-    silence()
     import openvino
 
     return f"{digest[:16]}-openvino-{openvino.__version__.partition('-')[0]}-{FORM}"
@@ -81,14 +83,8 @@ def _fill(folder: Path, model: Path, digest: str) -> None:
     (folder / cache.DONE).write_text(json.dumps(about, indent=1) + "\n")
 
 
-def silence() -> None:
-    """Before OpenVINO is imported: it would report that over the network, from a process of its own."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # so it cannot be imported
-
-
 def _convert(model: Path, network: Path) -> dict[str, Any]:
     """Write the network, and say what :class:`Converted` holds beside it."""
-    silence()
     import openvino
 
     from pipeline.anonymize.detect.graph import SavedModelFile

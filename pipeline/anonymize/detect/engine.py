@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.anonymize.detect import cache
 from pipeline.anonymize.detect.canvas import Size, canvas_sizes, named
 from pipeline.anonymize.detect.check import SAME, Tolerance, built_in_canvas, difference, reference
-from pipeline.anonymize.detect.convert import Converted, Unusable, convert, first_line, kept_name, silence
+from pipeline.anonymize.detect.convert import Converted, Unusable, convert, first_line, kept_name
 from pipeline.anonymize.detect.open_vino import OpenVinoDetector, every_anchor
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 
@@ -40,7 +40,6 @@ class OpenVino:
 
     def __init__(self) -> None:
         try:
-            silence()
             import openvino
         except Exception as error:  # of a library that does not load, too
             raise Unusable(f"OpenVINO is not there ({first_line(error)})") from error
