@@ -17,6 +17,7 @@ from benchmarks.speed_report import Results, report, write
 from benchmarks.speed_runs import Race, Run, jobs
 from benchmarks.speed_stages import Stages, measure
 from pipeline.config import cli
+from pipeline.config.paths import at_home
 from pipeline.config.schema.speed import SpeedConfig, ToolKind
 from pipeline.errors import UserError
 from pipeline.evaluation.progress import progress_bar
@@ -77,7 +78,7 @@ def _deface(config: SpeedConfig, outputs: Path) -> Path:
 
 
 def _folders(config: SpeedConfig, cache: Path) -> list[Folder]:
-    photos = Path(config.photos).expanduser() if config.photos else None
+    photos = at_home(config.photos) if config.photos else None
     folders = []
     with progress_bar("pictures") as progress:
         for number, (megapixels, count) in enumerate(zip(config.megapixels, config.pictures, strict=True)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from pipeline.config.paths import at_home
 from pipeline.config.schema import DatasetConfig, SourceConfig
 from pipeline.data.ingest.files import SourceFolder
 from pipeline.errors import UserError
@@ -93,7 +94,7 @@ def _cause(error: Exception) -> str:
 
 
 def _existing(field: str, value: str) -> Path:
-    path = Path(value).expanduser()
+    path = at_home(value)
     if not path.is_dir():
         raise UserError(f"{field}={value}: no such folder; allowed: an existing folder")
     return path.resolve()

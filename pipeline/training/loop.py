@@ -74,7 +74,9 @@ def train(
     with SignalWatch() as watch:
         runner = _build_runner(experiment, strategy, folder / "checkpoints", log_metrics, watch)
         result = _run(runner, config, folder / JOURNAL_FILE)
-    (folder / RESULT).write_text(json.dumps(asdict(result), indent=2))
+    partial = (folder / RESULT).with_suffix(".part")
+    partial.write_text(json.dumps(asdict(result), indent=2))
+    partial.replace(folder / RESULT)  # whole or not at all: it says that the training is complete
     return result
 
 

@@ -36,6 +36,7 @@ def test_the_sets_own_root_wins_then_the_folder_below_the_root_then_the_root(tmp
     ("dataset", "message"),
     [
         (config(Path("nowhere"), "one"), "dataset.root=nowhere: no such folder"),
+        (config(Path("~nobody-here"), "one"), "dataset.root=~nobody-here: no such folder"),
         (config(None, "one", root="nowhere"), "dataset.sources.one.root=nowhere: no such folder"),
         (config(None, "one"), "dataset.sources.one.root is not set; allowed: the folder of the set"),
         (config(Path(), "one", "two"), r"dataset.root=\.: it holds no folder 'one' for the set 'one'"),
