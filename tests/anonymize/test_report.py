@@ -15,12 +15,13 @@ from PIL import Image
 
 from pipeline.anonymize import Summary, anonymize_folder
 from pipeline.anonymize.entry import Entry, Face
+from pipeline.anonymize.images.jpeg import JpegFrame
 from pipeline.anonymize.manifest import Entries
 from pipeline.anonymize.report import write
 from pipeline.anonymize.report.detections import coco
 from pipeline.anonymize.report.document import by_score, by_size
 from pipeline.anonymize.report.thumbnails import thumbnails
-from pipeline.config.schema import AnonymizeConfig, Method, RecordConfig, RedactConfig
+from pipeline.config.schema import AnonymizeConfig, LimitsConfig, Method, RecordConfig, RedactConfig
 from tests.anonymize.conftest import Run
 from tests.anonymize.quick import QuickDetector
 from tests.anonymize.standin import background, paint_face, save
@@ -98,6 +99,34 @@ def _thumbnail(html: str) -> NDArray[np.int_]:
 def _edges(face: NDArray[np.int_]) -> int:
     """Rows across which green changes: many in a painted face, few between the cells of a hidden one."""
     return int((np.abs(np.diff(face[..., 1], axis=0)).max(axis=1) > 12).sum())
+
+
+@pytest.mark.parametrize("turn", [1, 6])
+def test_thumbnails_of_a_large_jpeg_are_made_from_a_smaller_one(
+    tmp_path: Path, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They show the same; a small face is shown from every pixel there is."""
+    raster = cv2.resize(background(400, 300), (2403, 1801), interpolation=cv2.INTER_CUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(raster).save(tmp_path / "large.jpg", quality=97, exif=exif)
+    Image.fromarray(raster).save(tmp_path / "large.png", compress_level=1, exif=exif)
+    factors = []
+    view = JpegFrame.view
+    monkeypatch.setattr(JpegFrame, "view", lambda *given: factors.append(view(*given).factor) or view(*given))
+    for size in (600, 40):
+        doubtful = Face(0, [500, 700, 500 + size, 700 + size], 0.4)
+        other = Face(0, [300, 1400, 300 + size, 1400 + size], 0.9)
+        shots = []
+        for name in ("large.jpg", "large.png"):
+            entry = Entry(path=name, kind="picture", status="done", candidates=[doubtful], faces=[other])
+            shots.append(
+                [_thumbnail(f'src="{shot}"') for shot in thumbnails(tmp_path, entry, LimitsConfig())]
+            )
+        for small, full in zip(*shots, strict=True):
+            assert small.shape == full.shape and small.shape[0] > 0
+            assert np.abs(small - full).mean() < 4
+    assert factors == [8, 1]
 
 
 @pytest.mark.parametrize("shown", ["redact=none", "found by the second look"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,6 +22,8 @@ SIDE = 260
 """Longer side of a thumbnail, in pixels."""
 CONTEXT = 2.0
 """How far the close-up reaches beyond the box on each side, in sizes of the box."""
+LEAST = 16
+"""Pixels that a box counts for at least, lest the close-up show a few pixels only."""
 HIDE = RedactConfig(method=Method.pixelate, top_fraction=1.0, margin=0.1)
 """A report is passed around more freely than the pictures: it shows where to look, never the face."""
 COLOUR = (255, 196, 0)
@@ -31,14 +35,33 @@ def thumbnails(out: Path, entry: Entry, limits: LimitsConfig) -> list[str]:
     Empty when the output cannot be read any more.
     """
     worst = entry.candidates[0]
+    at_least = partial(_wanted_side, worst)
     try:
-        picture = open_picture(out / entry.path, limits)
-        upright = np.ascontiguousarray(picture.frames[worst.frame].upright_rgb())
+        frame = open_picture(out / entry.path, limits, at_least).frames[worst.frame]
+        view = frame.view(at_least)
     except (PictureError, IndexError):
         return []
-    doubtful = [face for face in entry.candidates if face.frame == worst.frame]
-    hidden = _hidden(upright, [*doubtful, *_shown(entry, worst.frame)])
-    return [_encoded(_drawn(hidden, doubtful)), _encoded(_drawn(*_close_up(hidden, worst)))]
+    upright = np.ascontiguousarray(view.pixels)
+    seen = [face for face in entry.candidates if face.frame == worst.frame]
+    doubtful = [_smaller(face, view.factor) for face in seen]
+    shown = [_smaller(face, view.factor) for face in _shown(entry, worst.frame)]
+    hidden = _hidden(upright, [*doubtful, *shown])
+    return [_encoded(_drawn(hidden, doubtful)), _encoded(_drawn(*_close_up(hidden, doubtful[0])))]
+
+
+def _wanted_side(worst: Face, width: int, height: int) -> int:
+    """Pixels of the picture's longer side that both thumbnails need: a large face needs few."""
+    close_up = (1 + 2 * CONTEXT) * _longer_side(worst)
+    return math.ceil(SIDE * max(1.0, max(width, height) / close_up))
+
+
+def _longer_side(face: Face) -> float:
+    xmin, ymin, xmax, ymax = face.box
+    return max(xmax - xmin, ymax - ymin, LEAST)
+
+
+def _smaller(face: Face, factor: int) -> Face:
+    return Face(0, [value / factor for value in face.box], face.score)
 
 
 def _shown(entry: Entry, frame: int) -> list[Face]:
@@ -56,7 +79,7 @@ def _hidden(upright: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uin
 def _close_up(picture: NDArray[np.uint8], face: Face) -> tuple[NDArray[np.uint8], list[Face]]:
     height, width = picture.shape[:2]
     xmin, ymin, xmax, ymax = face.box
-    reach = CONTEXT * max(xmax - xmin, ymax - ymin, 16)
+    reach = CONTEXT * _longer_side(face)
     left, top = max(0, int(xmin - reach)), max(0, int(ymin - reach))
     crop = picture[top : min(height, int(ymax + reach) + 1), left : min(width, int(xmax + reach) + 1)]
     return crop, [Face(0, [xmin - left, ymin - top, xmax - left, ymax - top], face.score)]
