@@ -37,7 +37,7 @@ class SquareDetector:
 
     digest = "squares"
 
-    def __init__(self, input_size: int = 768, needed: int = 24) -> None:
+    def __init__(self, input_size: int = 768, needed: int = 20) -> None:
         self.input_size, self.needed = input_size, needed
         self.wanted_side = 2 * input_size
         self.shown: list[list[tuple[int, ...]]] = []

@@ -31,7 +31,7 @@ from pipeline.config.validate import validate
 from pipeline.errors import UserError
 from tests.anonymize.squares import Picture, SquareDetector, boxes_of, scene
 
-MIN_FACE = 48
+MIN_FACE = 40
 
 
 def spread(width: int, height: int, sizes: list[int]) -> list[tuple[int, int, int]]:
@@ -66,7 +66,9 @@ def test_every_wanted_face_of_twelve_megapixels_is_found_once_and_where_it_is(ti
 
 def test_coordinates_are_exact_where_tiles_are_not_scaled() -> None:
     faces = [(17, 23, 26), (700, 690, 41), (760, 760, 30), (1300, 900, 33)]
-    (found,) = TiledDetector(SquareDetector(), Tiling("auto", NEEDED, 768)).detect([scene(1400, 1000, faces)])
+    tiling = Tiling("auto", NEEDED, 768)
+    assert tiling.resolution(1470, 1000) == 1
+    (found,) = TiledDetector(SquareDetector(), tiling).detect([scene(1470, 1000, faces)])
     order = np.argsort(found.boxes.xyxy[:, 0])
     np.testing.assert_allclose(found.boxes.xyxy[order], boxes_of(faces).xyxy)
 
@@ -125,6 +127,14 @@ def test_pictures_small_enough_take_one_view() -> None:
     assert len(found[0]) == 1
     assert detector.shown[0][0] == (1536, 1536)
     assert detector.views == 1 + 3
+
+
+def test_tiles_are_as_small_as_their_number_allows() -> None:
+    """The same six runs of the network, and faces an eighth larger in them."""
+    tiling = Tiling("auto", MIN_FACE, 896)
+    assert len(tiling.grid(4000, 3000)) == 6
+    seen = MIN_FACE * (tiling.resolution(4000, 3000) or 0)
+    assert seen > 1.12 * NEEDED
 
 
 def test_coarser_tiles_come_between_where_the_full_view_sees_too_little() -> None:
@@ -249,7 +259,7 @@ def test_only_tiles_of_one_colour_are_left_out() -> None:
     picture[2900, 3901, 2] = 91  # no sample of the first, sparse look
     detector.shown.clear()
     look.detect([picture])
-    assert detector.shown == [[(3000, 4000), (1536, 1536)]]
+    assert detector.shown == [[(3000, 4000), (1449, 1449)]]
 
 
 def test_the_first_look_at_a_tile_is_not_the_last() -> None:

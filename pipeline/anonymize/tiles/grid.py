@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from pipeline.anonymize.detect.common import Picture
 
-NEEDED = 24
+NEEDED = 20
 """Pixels of the network's canvas that a face must have: docs/tiles.md shows what is found below and above.
-The smallest anchors are of 32 pixels, and what is less than 23 overlaps none of them by half."""
+Where as many tiles may be smaller, they are, so most faces have more."""
 RESPONSIBLE = 1.5
 """A finer view looks after faces of up to that many times what the next coarser one needs: at that
 one's limit much is still missed."""
@@ -120,20 +120,23 @@ def _overlap(size: float, coarser: float, side: int) -> float:
 
 def _level(width: int, height: int, size: float, coarser: float, side: int) -> Iterator[Tile]:
     overlap = _overlap(size, coarser, side)
-    margin, largest = MARGIN * size / side, TRUSTED * _looked_after(coarser, side)
-    extent = math.floor(size)
-    for top, bottom in _spans(height, extent, overlap):
-        for left, right in _spans(width, extent, overlap):
+    across, down = (_spans_of(length, math.floor(size), overlap) for length in (width, height))
+    extent = max(_divided(width, across, overlap)[0][1], _divided(height, down, overlap)[0][1])
+    margin, largest = MARGIN * extent / side, TRUSTED * _looked_after(coarser, side)
+    for top, bottom in _spread(height, down, extent):
+        for left, right in _spread(width, across, extent):
             yield Tile(left, top, right, bottom, margin, largest)
 
 
-def _spans(length: int, size: int, overlap: float) -> list[tuple[int, int]]:
-    """As few spans of that size as share at least ``overlap``, evenly from end to end."""
-    if length <= size:
-        return [(0, length)]
-    count = 1 + math.ceil((length - size) / (size - math.ceil(overlap)))
-    starts = [(length - size) * number // (count - 1) for number in range(count)]
-    return [(start, start + size) for start in starts]
+def _spans_of(length: int, size: int, overlap: float) -> int:
+    """How many spans of at most that size share at least ``overlap``."""
+    return 1 if length <= size else 1 + math.ceil((length - size) / (size - math.ceil(overlap)))
+
+
+def _spread(length: int, count: int, size: int) -> list[tuple[int, int]]:
+    """So many spans of that size, evenly from end to end."""
+    starts = [max(0, length - size) * number // max(1, count - 1) for number in range(count)]
+    return [(start, min(length, start + size)) for start in starts]
 
 
 def _numbered(width: int, height: int, count: int, side: int) -> Iterator[Tile]:
@@ -147,6 +150,5 @@ def _numbered(width: int, height: int, count: int, side: int) -> Iterator[Tile]:
 
 
 def _divided(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
-    size = min(length, math.ceil((length + (count - 1) * overlap) / count))
-    starts = [(length - size) * number // (count - 1) for number in range(count)]
-    return [(start, start + size) for start in starts]
+    """So many spans, as short as share ``overlap``."""
+    return _spread(length, count, min(length, math.ceil((length + (count - 1) * overlap) / count)))
