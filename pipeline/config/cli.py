@@ -55,8 +55,16 @@ def run(
     """
     quiet_tensorflow()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    program = " ".join([Path(sys.argv[0]).name, usage]).strip()
+    program = f"{_program()} {usage}".strip()
     return exit_code(lambda: _run(main, schema, config_name, arguments, program))
+
+
+def _program() -> str:
+    """What stands behind ``python`` to start this again: a file, or ``-m`` and a module."""
+    started = sys.modules["__main__"].__spec__
+    if started and started.origin == sys.argv[0]:
+        return f"-m {started.name.removesuffix('.__main__')}"
+    return Path(sys.argv[0]).name
 
 
 def exit_code(work: Callable[[], int | None]) -> int:

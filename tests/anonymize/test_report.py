@@ -101,6 +101,18 @@ def _edges(face: NDArray[np.int_]) -> int:
     return int((np.abs(np.diff(face[..., 1], axis=0)).max(axis=1) > 12).sum())
 
 
+def test_lists_that_the_page_cuts_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.anonymize.report.page.LISTED", 1)
+    data = tmp_path / "data"
+    for name in "abc":
+        save(data / f"{name}.png", [])
+        (data / f"{name}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+        (data / f"{name}.jpg").write_bytes(b"\xff\xd8\xff")
+    summary = anonymize_folder(data, tmp_path / "out", detector=QuickDetector())
+    assert (len(summary.labels), len(summary.left_out)) == (3, 3)
+    assert page(summary).count("… and 2 more, in report.json") == 3  # labels, left out, without a face
+
+
 @pytest.mark.parametrize("turn", [1, 6])
 def test_thumbnails_of_a_large_jpeg_are_made_from_a_smaller_one(
     tmp_path: Path, turn: int, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ import pytest
 from pipeline.config import cli
 from pipeline.config.fields import fields_of
 from pipeline.config.groups import groups_of
+from pipeline.config.paths import ROOT
 from pipeline.config.schema import AnonymizeConfig, TrainConfig
 from pipeline.errors import UserError
 
@@ -121,6 +122,12 @@ def test_the_real_scripts_answer_fast_and_write_nothing(
         assert done.returncode == 0 and not told
     else:
         assert done.returncode == 2 and len(told) == 1 and told[0].startswith("error: ")
+
+
+@pytest.mark.parametrize("module", ["benchmarks.tiles", "pipeline.calibration"])
+def test_the_manual_of_a_module_says_how_it_is_called(module: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.startswith(f"usage: python -m {module} [")
 
 
 @pytest.mark.parametrize("command", SCHEMAS)

@@ -21,7 +21,7 @@ SIZES = {"below 16 px": 16.0, "16 to 32 px": 32.0, "32 to 96 px": 96.0, "96 px a
 
 
 def document(summary: Summary, config: AnonymizeConfig, made_from: str) -> dict[str, Any]:
-    """What report.json holds; report.html shows the same."""
+    """What report.json holds; report.html shows it, of long lists the beginning."""
     read = _Read()
     for entry in summary.current():
         read.add(entry)

@@ -35,7 +35,7 @@ class DetectorConfig:
     )
     min_face: float = value(
         40.0,
-        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 37 times that "
+        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 44 times that "
         "need no tiles (with a network of 896 pixels)",
         low=8,
         high=4096,
