@@ -10,6 +10,7 @@ from typing import Any
 
 import orbit
 import tensorflow as tf
+import tf_keras
 from absl import logging as absl_logging
 from official.core import config_definitions, task_factory, train_lib, train_utils
 
@@ -69,7 +70,7 @@ def train(
     orbit.controller._log = absl_logging.info
     experiment = experiment_config(config, version)
     strategy = build_strategy(config.runtime)
-    tf.keras.utils.set_random_seed(config.trainer.seed)
+    tf_keras.utils.set_random_seed(config.trainer.seed)  # of the Keras that Model Garden builds with
     _forget_lost_best(folder / "checkpoints" / BEST_CHECKPOINT)
     with SignalWatch() as watch:
         runner = _build_runner(experiment, strategy, folder / "checkpoints", log_metrics, watch)
