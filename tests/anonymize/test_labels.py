@@ -310,9 +310,14 @@ def test_labels_that_embed_data_stay_out(data: Path) -> None:
     for name, value in {
         "small.json": thumbnail,
         "address.json": f"data:image/jpeg;base64,{thumbnail}",
+        "line.json": f"\n{thumbnail}",
+        "page.json": f'<img src="data:image/jpeg;base64,{thumbnail}">',
+        "python.json": f"b'{thumbnail}'",
+        "avif.json": b64encode(bytes.fromhex("00000020") + b"ftypavif" + bytes(200)).decode(),
     }.items():
         embedding[name] = {"images": [{**image, "thumbnail": value}]}
         (data / name).write_text(json.dumps(embedding[name]))
+    (data / "person.json").write_text('{"images": [], "name": "somebody"}')
     (data / "twice.json").write_text(f'{{"x": "{BLOB}", "x": 1, "images": [{{"file_name": "a.png"}}]}}')
     texts = {
         "value.yaml": f"path: .\nnames: [hat]\nthumbnail: {BLOB}\n",
@@ -321,6 +326,7 @@ def test_labels_that_embed_data_stay_out(data: Path) -> None:
         "text.xml": f"<annotation><x>{BLOB}</x></annotation>",
         "attribute.xml": f'<annotation><x y="{BLOB}"/></annotation>',
         "comment.xml": f"<annotation><!-- {BLOB} --></annotation>",
+        "indented.xml": f"<annotation><x>\n    {thumbnail}\n  </x></annotation>",
     }
     for name, text in texts.items():
         (data / name).write_text(text)
@@ -330,6 +336,7 @@ def test_labels_that_embed_data_stay_out(data: Path) -> None:
         "a.json": "not_a_picture",
         "hidden.json": "embeds_data",
         "twice.json": "corrupt",
+        "person.json": "not_a_picture",
         **dict.fromkeys([*embedding, *texts], "embeds_data"),
     }
 

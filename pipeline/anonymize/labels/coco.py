@@ -39,6 +39,8 @@ def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
 def _is_coco(content: Any) -> bool:
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         return False
+    if not content["images"] and not isinstance(content.get("annotations"), list):
+        return False  # whatever else it may be
     return all(
         isinstance(image, dict) and isinstance(image.get("file_name"), str) for image in content["images"]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,12 @@ IGNORE = "redacted_face"
 LONGEST = 4096
 """Characters of one value of a label file; more is data, perhaps the picture itself."""
 SHORTEST = 200
-"""Characters from which on a value that begins as a picture does is one: thumbnails are short."""
-PICTURES = "/9j/", "iVBOR", "R0lGOD", "UklGR", "data:image"
-"""How JPEG, PNG, GIF and WebP begin in base64."""
+"""Characters from which on a value that holds the beginning of a picture may hold a picture: thumbnails are
+short."""
+PICTURE = re.compile(
+    r"data:image|(?<![A-Za-z0-9+/])(?:/9j/|iVBOR|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA..Z0eX)[A-Za-z0-9+/\s]{150}"
+)
+"""A picture in base64, wherever it begins in a value: JPEG, PNG, GIF, WebP, BMP, TIFF, and HEIC or AVIF."""
 
 
 class LabelError(Exception):
@@ -43,13 +47,13 @@ def refuse_embedded(texts: Iterable[object]) -> None:
     """
     for each in texts:
         if isinstance(each, (str, bytes)) and (
-            len(each) > LONGEST or (len(each) > SHORTEST and _like_a_picture(each[:10]))
+            len(each) > LONGEST or (len(each) > SHORTEST and _holds_a_picture(each))
         ):
             raise LabelError("embeds_data", f"holds a value of {len(each)} characters, perhaps a picture")
 
 
-def _like_a_picture(start: str | bytes) -> bool:
-    return (start if isinstance(start, str) else start.decode("latin1")).startswith(PICTURES)
+def _holds_a_picture(value: str | bytes) -> bool:
+    return bool(PICTURE.search(value if isinstance(value, str) else value.decode("latin1")))
 
 
 @dataclass(frozen=True)
