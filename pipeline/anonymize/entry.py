@@ -101,6 +101,11 @@ class Entry:
     time: str = ""
     veil: int = VERSION
 
+    @property
+    def most_doubtful(self) -> Face:
+        """The candidate nearest to the threshold, of whatever page; there must be one."""
+        return max(self.candidates, key=lambda face: face.score)
+
     def line(self) -> str:
         record = {each.name: getattr(self, each.name) for each in fields(self)}
         return json.dumps(record, ensure_ascii=True, separators=(",", ":"), default=asdict) + "\n"

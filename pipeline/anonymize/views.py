@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anonymize.detect import PADDING, Detections, Detector, letterbox
-from pipeline.anonymize.tiles import look
+from pipeline.anonymize.tiles import look_once
 from pipeline.boxes import Boxes
 
 Upright = NDArray[np.uint8]
@@ -79,7 +79,7 @@ def detect_small(detector: Detector, small: Sequence[View]) -> list[Detections]:
     for number, (pixels, taken) in enumerate(zip(shrunk, inner, strict=True)):
         top, left = number // across * pitch[0], number % across * pitch[1]
         canvas[top : top + taken[0], left : left + taken[1]] = pixels[: taken[0], : taken[1]]
-    (found,) = look(detector, [canvas], [1.0])
+    (found,) = look_once(detector, [canvas])
     centres = (found.boxes.xyxy[:, :2] + found.boxes.xyxy[:, 2:]) / 2
     places = np.minimum(centres // pitch[::-1], across - 1)
     own = places @ [1, across]

@@ -46,7 +46,7 @@ def data(tmp_path: Path) -> Path:
 def coco(data: Path, **extra: object) -> dict[str, object]:
     names = ["train/a.png", str(data / "images/train/b.jpg"), "bad.jpg", "not-here.jpg"]
     return {
-        "info": {"year": 2020},
+        "info": {"year": 2020, "root": str(data)},
         "images": [
             {"id": 10 + i, "file_name": name, "width": 260, "height": 240, **extra}
             for i, name in enumerate(names)
@@ -69,9 +69,10 @@ def test_coco(data: Path) -> None:
         "not-here.jpg",
     ]
     assert {each["image_id"] for each in content["annotations"]} == {10, 11, 13}
-    assert content["annotations"][0]["keypoints"] == [1, 2, 2] and content["info"] == {"year": 2020}
+    assert content["annotations"][0]["keypoints"] == [1, 2, 2]
+    assert content["info"] == {"year": 2020, "root": str(summary.out)}
     note = summary.entries["annotations/all.json"].message
-    assert "1 images and 2 annotations dropped" in note and "1 absolute paths" in note
+    assert "1 images and 2 annotations dropped" in note and "2 absolute paths" in note
     assert reasons(summary) == {"images/train/bad.jpg": "corrupt"}
 
 
@@ -79,6 +80,7 @@ def test_coco_in_which_nothing_is_wrong_is_copied(data: Path) -> None:
     (data / "images/train/bad.jpg").unlink()
     content = coco(data)
     content["images"] = [image for image in content["images"] if image["id"] in (10, 13)]  # type: ignore[index]
+    del content["info"]
     text = json.dumps(content, indent=3, ensure_ascii=False)
     (data / "annotations" / "all.json").write_text(text)
     assert (run(data).out / "annotations/all.json").read_text() == text
@@ -133,11 +135,14 @@ def test_voc(data: Path) -> None:
     (data / "xml" / "a.xml").write_text(VOC.format(name="a.png", path=data / "images/train/a.png"))
     (data / "xml" / "b.xml").write_text(VOC.format(name="b.jpg", path="/elsewhere/b.jpg"))
     (data / "xml" / "bad.xml").write_text(VOC.format(name="bad.jpg", path="bad.jpg"))
+    padded = VOC.format(name=data / "images/train/a.png", path=f" {data}/images/train/a.png\n")
+    (data / "xml" / "c.xml").write_text(padded.replace("train</folder>", f"{data}/images/train</folder>"))
     (data / "xml" / "other.xml").write_text("<html/>")
     (data / "xml" / "bomb.xml").write_text('<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>')
     summary = run(data)
     expected = VOC.format(name="a.png", path=summary.out / "images/train/a.png")
     assert (summary.out / "xml/a.xml").read_text() == expected
+    assert str(data) not in (summary.out / "xml/c.xml").read_text()
     assert (summary.out / "xml/b.xml").read_bytes() == (data / "xml/b.xml").read_bytes()
     assert reasons(summary) == {
         "images/train/bad.jpg": "corrupt",
@@ -154,6 +159,28 @@ def test_voc_ignores_redacted_faces(data: Path) -> None:
     added = root.findall("object")[1]
     assert added.findtext("difficult") == "1"
     assert abs(int(added.findtext("bndbox/ymax") or 0) - 107) <= 2
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("</annotation >", ["hat & coat", "redacted_face"]),
+        ("</annotation><!-- </annotation> -->\n", ["hat & coat", "redacted_face"]),
+        ("<!-- </annotation> --></annotation>", ["hat & coat", "redacted_face"]),
+        ("</annotation><!-- </annotation> --><?tool </annotation>?>", ["hat & coat", "redacted_face"]),
+    ],
+)
+def test_voc_regions_are_added_where_the_annotation_ends(data: Path, end: str, expected: list[str]) -> None:
+    text = VOC.format(name="a.png", path="a.png").replace("</annotation>", end)
+    (data / "xml" / "a.xml").write_text(text)
+    root = ElementTree.parse(run(data, ignore_faces=True).out / "xml/a.xml").getroot()
+    assert [each.findtext("name") for each in root.iter("object")] == expected
+
+
+def test_voc_to_which_nothing_can_be_added_stays_out(data: Path) -> None:
+    (data / "images/train/a.xml").write_text("<annotation/>")
+    left = reasons(run(data, ignore_faces=True))
+    assert left["images/train/a.xml"] == "corrupt"
 
 
 def yolo(data: Path) -> None:
@@ -261,6 +288,21 @@ def test_voc_image_sets(data: Path) -> None:
     assert (run(data).out / "ImageSets/hat_train.txt").read_text() == "a  1\nb -1\n"
 
 
+def test_lists_with_names_and_columns(data: Path) -> None:
+    """A name may end in a number, like one that has columns behind it."""
+    save(data / "photo.png", [])
+    (data / "photo 1.jpg").write_bytes(BAD)
+    (data / "list.txt").write_text("a.png 1\nphoto 1\nphoto -1\nbad.jpg 1\n")
+    assert (run(data).out / "list.txt").read_text() == "a.png 1\nphoto -1\n"
+
+
+def test_a_text_that_begins_as_a_bitmap_does(data: Path) -> None:
+    save(data / "BMW.png", [])
+    (data / "list.txt").write_text("BMW.png\nimages/train/a.png\n")
+    summary = run(data)
+    assert (summary.out / "list.txt").read_text() == "BMW.png\nimages/train/a.png\n"
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -313,6 +355,7 @@ def test_labels_that_embed_data_stay_out(data: Path) -> None:
         "line.json": f"\n{thumbnail}",
         "page.json": f'<img src="data:image/jpeg;base64,{thumbnail}">',
         "python.json": f"b'{thumbnail}'",
+        "urlsafe.json": thumbnail.replace("+", "-").replace("/", "_"),
         "avif.json": b64encode(bytes.fromhex("00000020") + b"ftypavif" + bytes(200)).decode(),
     }.items():
         embedding[name] = {"images": [{**image, "thumbnail": value}]}

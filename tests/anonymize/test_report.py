@@ -141,6 +141,24 @@ def test_thumbnails_of_a_large_jpeg_are_made_from_a_smaller_one(
     assert factors == [8, 1]
 
 
+def test_a_file_of_many_pages_is_as_doubtful_as_its_most_doubtful_page(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    pages = []
+    for strength in (0.34, 0.48):
+        pixels = background(260, 240)
+        paint_face(pixels, (20, 30, 100, 140), strength=strength)
+        pages.append(Image.fromarray(pixels))
+    pages[0].save(data / "pages.tif", save_all=True, append_images=pages[1:])
+    save(data / "one.png", [(20, 30, 100, 140)], strength=0.4)
+    summary = anonymize_folder(data, tmp_path / "out", detector=QuickDetector())
+    assert [len(each.candidates) for each in summary.review] == [2, 1]
+    assert [each.path for each in summary.review] == ["pages.tif", "one.png"]
+    assert [each["path"] for each in report(summary)["review"]] == ["pages.tif", "one.png"]  # type: ignore[attr-defined]
+    assert summary.review[0].most_doubtful.frame == 1
+    assert re.search(r"pages\.tif</a><br>0\.4\d, 0\.2\d · frame 1", page(summary))
+
+
 @pytest.mark.parametrize("shown", ["redact=none", "found by the second look"])
 def test_thumbnails_hide_every_face_that_the_output_shows(tmp_path: Path, shown: str) -> None:
     data, out = tmp_path / "data", tmp_path / "out"

@@ -19,6 +19,7 @@ from pipeline.anonymize.recheck import verify_folder
 from pipeline.anonymize.tiles import NEEDED, Tile, TiledDetector, Tiling, tiled
 from pipeline.anonymize.tiles.detector import TOGETHER, one_colour
 from pipeline.anonymize.tiles.merge import Seen, merged
+from pipeline.anonymize.views import detect_small, views
 from pipeline.boxes import Boxes
 from pipeline.config.schema import (
     AnonymizeConfig,
@@ -387,3 +388,19 @@ def test_an_array_is_looked_at_in_tiles_too() -> None:
 def test_other_tilings_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         validate(DetectorConfig(**given), unasked=("model",))  # type: ignore[arg-type]
+
+
+def test_views_that_share_a_canvas_are_seen_at_once_and_never_in_tiles() -> None:
+    """They are small already: a canvas of them is no picture in which faces would be smaller still."""
+    detector = SquareDetector()
+    tiling = tiled(detector, "3", MIN_FACE)
+    picture = scene(2000, 1500, [(200, 300, 400)])
+    small = list(views(picture, [0.5], [0]))
+    (found,) = detect_small(tiling, small)
+    assert detector.views == 1
+    assert found.boxes.iou(boxes_of([(200, 300, 400)])).max() > 0.9
+
+
+def test_no_tile_of_a_strip_comes_twice() -> None:
+    tiles = Tiling("8", MIN_FACE, 896).grid(10_000, 100)
+    assert len(set(tiles)) == len(tiles) == 8

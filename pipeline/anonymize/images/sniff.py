@@ -13,7 +13,6 @@ _MAGIC = (
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
-    (b"BM", "BMP"),
     (b"8BPS", "Photoshop"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
@@ -25,6 +24,8 @@ _MAGIC = (
     (b"%PDF", "PDF"),
     (b"FUJIFILM", "camera raw"),
 )
+_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
+"""Lengths of a bitmap's header, said behind the file's own 14 bytes: a text may begin with "BM", too."""
 _BRANDS = {
     b"avif": "AVIF",
     b"avis": "AVIF sequence",
@@ -45,6 +46,8 @@ def sniff(head: bytes) -> str | None:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     if head[4:8] == b"ftyp":

@@ -92,11 +92,17 @@ def _drop_left_out(content: dict[str, Any], path: str, pictures: Pictures) -> li
 
 
 def _move(content: dict[str, Any], pictures: Pictures) -> list[str]:
+    """Every absolute path into DATA, under whatever name: tools add ``path`` and others to ``file_name``."""
     moved = 0
-    for image in content["images"]:
-        name = pictures.moved(image["file_name"])
-        moved += name != image["file_name"]
-        image["file_name"] = name
+    stack: list[Any] = [content]
+    while stack:
+        value = stack.pop()
+        for place, each in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(each, dict | list):
+                stack.append(each)
+            elif isinstance(each, str) and (new := pictures.moved(each)) != each:
+                value[place] = new
+                moved += 1
     return [f"{moved} absolute paths now lead into OUT"] if moved else []
 
 

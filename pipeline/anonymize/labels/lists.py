@@ -7,14 +7,14 @@ import re
 from pipeline.anonymize.labels.pictures import Carried, Pictures
 
 COLUMNS = re.compile(r"(\S+)(\s+[-+]?\d{1,3})+")
-"""A stem and what VOC writes behind it: whether a class is there, number of an object. Anything longer or
+"""A picture and what VOC writes behind it: whether a class is there, number of an object. Anything longer or
 freer may be about a person, and is no list."""
 
 
 def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
     """The list without pictures that were left out; None when some line names no picture of DATA.
 
-    A line may be a path, or a stem with or without columns behind it (VOC).
+    A line may be a path or a stem, with or without columns behind it (VOC).
     """
     try:
         lines = data.decode("utf-8").splitlines(keepends=True)
@@ -43,4 +43,7 @@ def _named(text: str, path: str, pictures: Pictures) -> list[str]:
     if not text:
         return []
     columns = COLUMNS.fullmatch(text)
-    return pictures.named(text, path) or pictures.with_stem(columns[1] if columns else text)
+    for name in (text, columns[1]) if columns else (text,):  # "photo 1" is a name before it is columns
+        if found := pictures.named(name, path) or pictures.with_stem(name):
+            return found
+    return []

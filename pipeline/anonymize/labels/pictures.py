@@ -23,10 +23,11 @@ SHORTEST = 200
 """Characters from which on a value that holds the beginning of a picture may hold a picture: thumbnails are
 short."""
 PICTURE = re.compile(
-    r"\A(?:/9j/|iVBOR|R0lGOD|UklGR)|data:image"
-    r"|(?<![A-Za-z0-9+/])(?:/9j/|iVBOR|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA..Z0eX)[A-Za-z0-9+/\s]{150}"
+    r"\A(?:/9j/|_9j_|iVBOR|R0lGOD|UklGR)|data:image"
+    r"|(?<![\w+/-])(?:/9j/|_9j_|iVBOR|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA..Z0eX)[\w+/\s-]{150}"
 )
-"""A picture in base64, wherever it begins in a value: JPEG, PNG, GIF, WebP, BMP, TIFF, and HEIC or AVIF."""
+"""A picture in base64, of either alphabet, wherever it begins in a value: JPEG, PNG, GIF, WebP, BMP, TIFF,
+and HEIC or AVIF."""
 
 
 class LabelError(Exception):

@@ -6,16 +6,19 @@ import re
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from pipeline.anonymize.labels.pictures import IGNORE, Carried, Pictures, refuse_embedded
+from pipeline.anonymize.labels.pictures import IGNORE, Carried, LabelError, Pictures, refuse_embedded
 
-PATH = re.compile(r"(<path>)([^<]*)(</path>)")
+PATH = re.compile(r"(<(path|folder|filename)>\s*)([^<]*?)(\s*</\2\s*>)")
+"""Elements that tools write absolute paths into."""
+END = re.compile(r"</annotation\s*>(?=(?:\s|<!--.*?-->|<\?.*?\?>)*\Z)", re.DOTALL)
+"""Where the root element ends: comments may follow."""
 
 
 def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
     """The file for OUT; None when it is no VOC file.
 
     Raises:
-        LabelError: its picture was left out, or it embeds data.
+        LabelError: its picture was left out, it embeds data, or nothing can be added to it.
     """
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         return None  # no labelling tool writes these, and entities are how XML harms its reader
@@ -36,16 +39,33 @@ def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
 def _edited(root: ElementTree.Element, data: bytes, named: list[str], pictures: Pictures) -> Carried:
     encoding = _encoding(data)
     text, notes = data.decode(encoding), []
-    moved = PATH.sub(lambda match: match[1] + escape(pictures.moved(_unescaped(match[2]))) + match[3], text)
+    moved = PATH.sub(lambda match: match[1] + _moved(match[3], pictures) + match[4], text)
     if moved != text:
         notes.append("its absolute path now leads into OUT")
     if pictures.ignore_faces and len(named) == 1:
         size = tuple(int(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
         objects = _objects(named[0], (size[0], size[1]), pictures)
-        head, _, tail = moved.rpartition("</annotation>")
-        moved = f"{head}{''.join(objects)}</annotation>{tail}"
-        notes += [f"{len(objects)} redacted regions added as {IGNORE}"] if objects else []
+        if objects:
+            moved = END.sub(lambda match: "".join(objects) + match[0], moved, count=1)
+            _expect_objects(len(root.findall("object")) + len(objects), moved.encode(encoding))
+            notes.append(f"{len(objects)} redacted regions added as {IGNORE}")
     return Carried(moved.encode(encoding) if notes else data, notes)
+
+
+def _moved(reference: str, pictures: Pictures) -> str:
+    plain = _unescaped(reference)
+    new = pictures.moved(plain)
+    return reference if new == plain else escape(new)
+
+
+def _expect_objects(count: int, data: bytes) -> None:
+    """Whoever reads the edited file must find every object, the added ones too."""
+    try:
+        found = len(ElementTree.fromstring(data).findall("object"))
+    except ElementTree.ParseError:
+        found = -1
+    if found != count:
+        raise LabelError("corrupt", f"the end of its <annotation> was not found, to add {IGNORE} there")
 
 
 def _objects(picture: str, size: tuple[int, int], pictures: Pictures) -> list[str]:

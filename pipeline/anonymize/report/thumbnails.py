@@ -34,7 +34,7 @@ def thumbnails(out: Path, entry: Entry, limits: LimitsConfig) -> list[str]:
 
     Empty when the output cannot be read any more.
     """
-    worst = entry.candidates[0]
+    worst = entry.most_doubtful
     at_least = partial(_wanted_side, worst)
     try:
         frame = open_picture(out / entry.path, limits, at_least).frames[worst.frame]

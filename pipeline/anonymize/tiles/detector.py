@@ -101,6 +101,11 @@ def look(
     return detector.detect(pictures, reduced, only)  # type: ignore[call-arg]  # it tiles
 
 
+def look_once(detector: Detector, pictures: Sequence[Picture]) -> list[Detections]:
+    """Each picture as one full view, of any detector, whether or not it would tile."""
+    return (detector.detector if isinstance(detector, TiledDetector) else detector).detect(pictures)
+
+
 def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:
     """The detector, looking as the settings say.
 
