@@ -40,10 +40,10 @@ def assemble(
     problems = [problem for reading in readings.values() for problem in reading.problems]
     labelled: list[LabelledPicture] = []
     for name, reading in readings.items():
-        label_map = config.sources[name].label_map
+        label_map, grow = config.sources[name].label_map, config.sources[name].grow
         log.info("checking %d labelled pictures of %s", len(reading.labels), name)
         checked, found = validation.check_all(name, reading.labels, label_map)
-        labelled += [merge.merge(picture, label_map) for picture in checked]
+        labelled += [merge.even(merge.merge(picture, label_map), grow) for picture in checked]
         problems += found
     measuring = {name for name in readings if config.sources[name].test_only}
     labelled, found = validation.leave_out_duplicates(labelled, measuring)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+import numpy as np
+
+from pipeline.boxes import Boxes
+from pipeline.config.schema import GrowConfig
 from pipeline.data.examples import FACE, LabelledPicture, RawLabels
 from pipeline.errors import UserError
 
@@ -64,6 +69,26 @@ def merge(picture: LabelledPicture, label_map: Mapping[str, str]) -> LabelledPic
     """The picture with only the boxes whose label maps to FACE; their source labels stay on them."""
     kept = [index for index, label in enumerate(picture.labels) if label_map[label] == FACE]
     return picture.keep(kept)
+
+
+def check_grow(source: str, grow: Mapping[str, GrowConfig], label_map: Mapping[str, str]) -> None:
+    """Raises UserError for a label that stands for no face."""
+    faces = [label for label, target in label_map.items() if target == FACE]
+    for label in grow:
+        if label not in faces:
+            raise UserError(
+                f"dataset.sources.{source}.grow: {label}; allowed: labels of faces: {', '.join(faces)}"
+            )
+
+
+def even(picture: LabelledPicture, grow: Mapping[str, GrowConfig]) -> LabelledPicture:
+    """The picture with the boxes of some labels as tight as other sets draw them, inside the picture."""
+    if not grow:
+        return picture
+    sides = [grow.get(label, GrowConfig()) for label in picture.labels]
+    shares = np.array([[-each.left, -each.top, each.right, each.bottom] for each in sides]).reshape(-1, 4)
+    moved = Boxes(picture.boxes.xyxy + shares * np.tile(picture.boxes.sizes, 2))
+    return replace(picture, boxes=moved.clip(picture.width, picture.height))
 
 
 def targets(maps: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import DatasetConfig
+from pipeline.config.schema import DatasetConfig, GrowConfig
 from pipeline.data import coco, consensus, ingest, label_plot, merge, report, split
 from pipeline.data.assemble import Assembled, assemble
 from pipeline.data.examples import LabelledPicture, Reading
@@ -60,6 +60,7 @@ def _check(config: DatasetConfig) -> None:
     split.check_shares(config.split)
     for name, source in config.sources.items():
         merge.check_map(name, source.label_map)
+        merge.check_grow(name, source.grow, source.label_map)
     merge.check_repeat(config.repeat, _maps(config))
 
 
@@ -82,6 +83,13 @@ def _fingerprint(
         values["consensus"] = [agreed.digest, config.consensus_as.name]
     if config.exclude:
         values["exclude"] = sorted(set(config.exclude))
+    grown = [
+        [name, label, sorted(vars(sides).items())]
+        for name, source in config.sources.items()
+        for label, sides in source.grow.items()
+    ]
+    if grown:
+        values["grown"] = sorted(grown)
     if config.repeat:
         values["repeated"] = sorted(config.repeat.items())
     with ThreadPoolExecutor() as pool:
@@ -174,10 +182,19 @@ def _notes(config: DatasetConfig) -> list[str]:
         + [f"{name} {measuring}" for name, source in config.sources.items() if source.test_only]
         + ([CONSENSUS_NOTE.format(config.consensus_as.name)] if config.consensus else [])
         + [
+            f"boxes of {label} in {name} are moved outwards: {_sides(sides)} of their size"
+            for name, source in config.sources.items()
+            for label, sides in source.grow.items()
+        ]
+        + [
             f"training sees pictures with {label} {times} times as often as others"
             for label, times in config.repeat.items()
         ]
     )
+
+
+def _sides(grow: GrowConfig) -> str:
+    return ", ".join(f"{side} {share:+g}" for side, share in vars(grow).items() if share) or "by nothing"
 
 
 def _write_report(folder: Path, findings: dict[str, Any]) -> None:

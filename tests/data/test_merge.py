@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.boxes import Boxes
+from pipeline.config.schema import GrowConfig
 from pipeline.data import merge
 from pipeline.data.examples import LabelledPicture
 from pipeline.errors import UserError
@@ -70,3 +71,22 @@ def test_what_is_repeated_is_a_face(repeat: dict[str, int], message: str | None)
     else:
         with pytest.raises(UserError, match=message):
             merge.check_repeat(repeat, maps)
+
+
+def test_boxes_of_a_set_are_made_as_tight_as_others() -> None:
+    boxes = Boxes(np.array([[10, 20, 30, 60], [0, 0, 10, 10]]))
+    picture = LabelledPicture("s", "a.jpg", Path("a.jpg"), 100, 100, boxes, ("a", "b"), ({}, {}))
+    evened = merge.even(picture, {"a": GrowConfig(0.1, -0.25, 0.2, 0.5), "c": GrowConfig(0.9)})
+    assert evened.boxes.xyxy.tolist() == [[8, 30, 34, 80], [0, 0, 10, 10]]
+    evened = merge.even(picture, {"b": GrowConfig(0.1, -0.25, 0.2, 0.5)})
+    assert evened.boxes.xyxy.tolist() == [[10, 20, 30, 60], [0, 2.5, 12, 15]]  # up to the picture's edge
+    assert evened.labels == picture.labels
+    assert merge.even(picture, {}) is picture
+    assert len(merge.even(picture.keep([]), {"a": GrowConfig(bottom=0.1)}).boxes) == 0
+
+
+def test_only_boxes_of_faces_can_grow() -> None:
+    label_map = {"a": "FACE", "b": "drop"}
+    merge.check_grow("s", {"a": GrowConfig(0.1)}, label_map)
+    with pytest.raises(UserError, match=r"dataset.sources.s.grow: b; allowed: labels of faces: a"):
+        merge.check_grow("s", {"b": GrowConfig(0.1)}, label_map)

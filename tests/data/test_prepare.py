@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.schema import DatasetConfig, Format
+from pipeline.config.schema import DatasetConfig, Format, GrowConfig
 from pipeline.data.prepare import prepare
 from pipeline.data.version import DatasetVersion, picture_path
 from pipeline.errors import UserError
@@ -55,6 +55,20 @@ def test_a_version_holds_what_it_says(voc_set: Any, configure: Configure) -> Non
     ]
     assert DatasetVersion.load(version.folder) == version
     assert digest(voc_set.folder) == before
+
+
+def test_a_set_that_draws_its_boxes_otherwise(voc_set: Any, configure: Configure) -> None:
+    """Another version, of the same split, that says so."""
+    config = configure(voc_set.folder)
+    drawn = prepare(config)
+    config.sources["tiny"].grow = {"face": GrowConfig(left=0.1, bottom=-0.25)}
+    evened = prepare(config)
+    assert evened.fingerprint != drawn.fingerprint and sides(evened) == sides(drawn)
+    assert evened.notes == (
+        "boxes of face in tiny are moved outwards: left +0.1, bottom -0.25 of their size",
+    )
+    first, second = (json.loads(each.coco("test").read_text())["annotations"][0] for each in (drawn, evened))
+    assert first["bbox"] == [5, 6, 20, 24] and second["bbox"] == [3, 6, 22, 18]
 
 
 def test_the_same_input_is_not_prepared_again_and_makes_the_same_bytes(

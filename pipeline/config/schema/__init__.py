@@ -17,7 +17,14 @@ from pipeline.config.schema.anonymization import (
     VerifyOutputConfig,
 )
 from pipeline.config.schema.calibration import CalibrateConfig, CalibrationConfig
-from pipeline.config.schema.data import ConsensusUse, DatasetConfig, Format, SourceConfig, SplitConfig
+from pipeline.config.schema.data import (
+    ConsensusUse,
+    DatasetConfig,
+    Format,
+    GrowConfig,
+    SourceConfig,
+    SplitConfig,
+)
 from pipeline.config.schema.measuring import (
     CompareConfig,
     ConsensusConfig,
@@ -53,6 +60,7 @@ __all__ = [
     "EvaluateConfig",
     "EvaluationConfig",
     "Format",
+    "GrowConfig",
     "LabelsConfig",
     "LimitsConfig",
     "Method",

@@ -27,6 +27,16 @@ class ConsensusUse(Enum):
 
 
 @dataclass
+class GrowConfig:
+    """How far the sides of a label's boxes are moved outwards; negative: inwards."""
+
+    left: float = value(0.0, "in widths of the box", above=-0.5, below=1)
+    top: float = value(0.0, "in heights of the box", above=-0.5, below=1)
+    right: float = value(0.0, "in widths of the box", above=-0.5, below=1)
+    bottom: float = value(0.0, "in heights of the box", above=-0.5, below=1)
+
+
+@dataclass
 class SourceConfig:
     """One labelled set as it came."""
 
@@ -36,12 +46,15 @@ class SourceConfig:
     images: str = value("images", "images folder, relative to the set's folder")
     labels: str = value("annotations", "labels folder or file, relative to the set's folder")
     label_map: dict[Any, str] = value({}, "every source label: to FACE, or to drop")
+    grow: dict[Any, GrowConfig] = value(
+        {}, "source labels whose boxes are drawn tighter or wider than those of other sets"
+    )
     kaggle: str | None = value(None, "kagglehub handle to download from when no root is given")
     generate: bool = value(False, "the set is made on this machine (the built-in sample)")
     test_only: bool = value(False, "for measuring only: every picture goes to the test split")
 
     def __post_init__(self) -> None:
-        self.label_map = _by_text(self.label_map)
+        self.label_map, self.grow = _by_text(self.label_map), _by_text(self.grow)
 
 
 @dataclass
