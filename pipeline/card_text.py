@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.anonymize.detect.canvas import canvas_sides
 from pipeline.config.paths import ROOT
 from pipeline.config.schema import TrainConfig
+from pipeline.data.merge import growth
 from pipeline.data.version import DatasetVersion
 from pipeline.evaluation.report import Evaluation, summary, table
 from pipeline.evaluation.slices import Rate
@@ -115,12 +116,14 @@ def _made_from(config: TrainConfig, version: DatasetVersion, stages: Sequence[St
     total, data = sum(each.hours or 0.0 for each in stages), config.dataset
     file = Path(data.consensus or "").name
     gaps = f"\nFaces that nobody labelled: those of `{file}`, as {data.consensus_as.value}.\n"
+    moved = [note for name, source in data.sources.items() for note in growth(name, source.grow)]
+    evened = f"\nSo that sets agree, in training and in all figures, {'; '.join(moved)}.\n"
     return f"""## Made from
 
 Data version `{version.name}`, fingerprint `{version.fingerprint[:12]}`; near-duplicates on one side:
 
 {_bullets({f"{count} pictures": f"{split} split" for split, count in version.counts.items()})}
-{gaps if data.consensus else ""}
+{gaps if data.consensus else ""}{evened if moved else ""}
 {chr(10).join(table(header, rows))}
 
 Together {total:.1f} hours by the clock; cosine decay of the rate, moving average of the weights.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,10 +52,16 @@ def evaluation() -> Evaluation:
     return measure(pictures, Predictions(detections, []), EvaluationConfig(), RedactConfig(), "d2", "drawn")
 
 
-def card(folder: Path, evaluation: Evaluation, gates: list[Verdict], calibration: dict | None) -> str:
+def card(
+    folder: Path,
+    evaluation: Evaluation,
+    gates: list[Verdict],
+    calibration: dict | None,
+    overrides: Sequence[str] = (),
+) -> str:
     if calibration:
         (folder / "calibration.json").write_text(json.dumps(calibration))
-    config = compose(TrainConfig, "train", ["model=efficientdet_d2"])
+    config = compose(TrainConfig, "train", ["model=efficientdet_d2", *overrides])
     return write_card(config, VERSION, [STAGE, replace(STAGE, run="two")], evaluation, folder, gates)
 
 
@@ -70,13 +77,21 @@ CALIBRATION = {
 }
 
 
+def test_a_card_says_which_boxes_were_moved(tmp_path: Path, evaluation: Evaluation) -> None:
+    moved = "dataset.sources.sample.grow={with_mask: {top: -0.2}}"
+    assert (
+        "So that sets agree, in training and in all figures, boxes of with_mask in sample are moved outwards: "
+        "top -0.2, in shares of their size."
+    ) in card(tmp_path, evaluation, GATES, CALIBRATION, [moved])
+
+
 def test_a_release_says_how_it_was_made_what_it_means_and_what_was_accepted(
     tmp_path: Path, evaluation: Evaluation
 ) -> None:
     text = card(tmp_path, evaluation, GATES, CALIBRATION)
     assert "Together 2.5 hours" in text and "| two | random | 100 × 8 | 384 |" in text
     assert "precision 0.820 (0.730–0.890)" in text and "that score was\n0.358" in text
-    assert "1 of 2 gates of this release passed" in text
+    assert "1 of 2 gates of this release passed" in text and "So that sets agree" not in text
     assert "accepted by decision:\n\n- `needless_pixels`: 0.02" in text
     assert "Kaggle states CC0" in text
     stored = json.loads((tmp_path / "model_card.json").read_text())

@@ -91,6 +91,18 @@ def even(picture: LabelledPicture, grow: Mapping[str, GrowConfig]) -> LabelledPi
     return replace(picture, boxes=moved.clip(picture.width, picture.height))
 
 
+def growth(source: str, grow: Mapping[str, GrowConfig]) -> list[str]:
+    """What :func:`even` does, in a note for each label."""
+    sides = {
+        label: ", ".join(f"{side} {share:+g}" for side, share in vars(each).items() if share)
+        for label, each in grow.items()
+    }
+    return [
+        f"boxes of {label} in {source} are moved outwards: {moved or 'no side'}, in shares of their size"
+        for label, moved in sides.items()
+    ]
+
+
 def targets(maps: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:
     """``(source, source label, FACE or drop)`` in the order of the maps."""
     return [(source, label, target) for source, names in maps.items() for label, target in names.items()]

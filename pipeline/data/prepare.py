@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.schema import DatasetConfig, GrowConfig
+from pipeline.config.schema import DatasetConfig
 from pipeline.data import coco, consensus, ingest, label_plot, merge, report, split
 from pipeline.data.assemble import Assembled, assemble
 from pipeline.data.examples import LabelledPicture, Reading
@@ -181,20 +181,12 @@ def _notes(config: DatasetConfig) -> list[str]:
         [f"{name} {made}" for name, source in config.sources.items() if source.generate]
         + [f"{name} {measuring}" for name, source in config.sources.items() if source.test_only]
         + ([CONSENSUS_NOTE.format(config.consensus_as.name)] if config.consensus else [])
-        + [
-            f"boxes of {label} in {name} are moved outwards: {_sides(sides)} of their size"
-            for name, source in config.sources.items()
-            for label, sides in source.grow.items()
-        ]
+        + [note for name, source in config.sources.items() for note in merge.growth(name, source.grow)]
         + [
             f"training sees pictures with {label} {times} times as often as others"
             for label, times in config.repeat.items()
         ]
     )
-
-
-def _sides(grow: GrowConfig) -> str:
-    return ", ".join(f"{side} {share:+g}" for side, share in vars(grow).items() if share) or "by nothing"
 
 
 def _write_report(folder: Path, findings: dict[str, Any]) -> None:
