@@ -19,7 +19,7 @@ from benchmarks.contenders import Comparison, Result, check
 from pipeline.config import cli
 from pipeline.config.schema import CompareConfig
 from pipeline.data.prepare import prepare
-from pipeline.evaluation.labelled import LabelledFaces, read_labelled
+from pipeline.evaluation.labelled import LabelledFaces, of_sources, read_labelled
 from pipeline.evaluation.plots import BLUE, GREY, ORANGE, STYLE
 from pipeline.evaluation.report import Evaluation, table
 from pipeline.evaluation.run import split_files
@@ -31,7 +31,8 @@ def main(config: CompareConfig) -> None:
     version = prepare(config.dataset)
     split = config.evaluation.split
     consensus = config.evaluation.consensus == "ignored"
-    pictures = selection(read_labelled(split_files(version, split), consensus), config.pictures)
+    labelled = of_sources(read_labelled(split_files(version, split), consensus), config.evaluation.sources)
+    pictures = selection(labelled, config.pictures)
     folder = Path(config.outputs) / f"{version.name}-{split}"
     results = Comparison(config, pictures, f"{version.name} {split}", folder).run()
     text = report(results, f"{version.name} {split}", len(pictures))

@@ -104,6 +104,18 @@ def read_labelled(coco_jsons: Path | Iterable[Path], consensus: bool = False) ->
     return pictures if consensus else [picture.as_labelled() for picture in pictures]
 
 
+def of_sources(pictures: list[LabelledFaces], sources: Sequence[str]) -> list[LabelledFaces]:
+    """The pictures of some of the sets; of all for none.
+
+    Raises:
+        UserError: a set has no picture among them.
+    """
+    there = {picture.source for picture in pictures}
+    if unknown := sorted(set(sources) - there):
+        raise UserError(f"evaluation.sources: {', '.join(unknown)}; allowed: {', '.join(sorted(there))}")
+    return [picture for picture in pictures if not sources or picture.source in sources]
+
+
 def _read_one(path: Path) -> list[LabelledFaces]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

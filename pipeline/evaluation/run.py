@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.evaluation.bootstrap import Intervals, interval_of_share
 from pipeline.evaluation.coco import coco_figures
 from pipeline.evaluation.exposure import Exposure, Mask, measure_exposure
-from pipeline.evaluation.labelled import LabelledFaces, read_labelled
+from pipeline.evaluation.labelled import LabelledFaces, of_sources, read_labelled
 from pipeline.evaluation.matching import Match, match_all
 from pipeline.evaluation.operating import curve, missed_faces, precision_at, recall_at
 from pipeline.evaluation.predict import Predictions, Progress, load_any, predict
@@ -64,7 +64,7 @@ def evaluate(
     detector = _loaded(Path(model), config) if isinstance(model, str | Path) else model
     detector = tiled(detector, config.tiles, config.min_face)
     paths = [coco_json] if isinstance(coco_json, Path) else list(coco_json)
-    pictures = read_labelled(paths, consensus=True)
+    pictures = of_sources(read_labelled(paths, consensus=True), config.sources)
     named = name or (Path(model).name if isinstance(model, str | Path) else type(model).__name__)
     predictions = predict(detector, pictures, progress)
     shown = pictures if config.consensus == "ignored" else [picture.as_labelled() for picture in pictures]

@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline.boxes import Boxes
 from pipeline.calibration.run import calibration_pictures
 from pipeline.config.schema import EvaluationConfig, Method, RedactConfig
+from pipeline.errors import UserError
 from pipeline.evaluation import Evaluation, evaluate
 from pipeline.evaluation.predict import Predictions
 from pipeline.evaluation.report import summary, write_report
@@ -229,6 +230,20 @@ def test_sheets_only_on_request(coco: Path, found, tmp_path: Path) -> None:
         "missed_size_16_32.jpg",
         "missed_without_mask.jpg",
     ]
+
+
+def test_some_of_the_sets_alone(coco: Path, found) -> None:
+    content = json.loads(coco.read_text())
+    content["images"][0]["source"] = "other"
+    coco.write_text(json.dumps(content))
+    detector = Greys(found, (0, 0, 0.7))  # sees nothing in the other set's
+    assert evaluate(detector, coco, EvaluationConfig()).metrics["faces"] == 3
+    drawn = evaluate(detector, coco, EvaluationConfig(sources=["drawn"]))
+    assert (drawn.metrics["pictures"], drawn.metrics["faces"], drawn.metrics["AP50"]) == (2, 1, 1)
+    assert drawn.dataset == "drawn test"
+    assert evaluate(detector, coco, EvaluationConfig(sources=["other", "drawn"])).metrics["faces"] == 3
+    with pytest.raises(UserError, match="evaluation.sources: drawm; allowed: drawn, other"):
+        evaluate(detector, coco, EvaluationConfig(sources=["drawm"]))
 
 
 def test_nothing_to_evaluate_is_no_crash(tmp_path: Path, found) -> None:

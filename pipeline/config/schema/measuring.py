@@ -18,6 +18,9 @@ class EvaluationConfig:
         None, "SavedModel to evaluate, of evaluate.py; train.py evaluates its own", path="savedmodel"
     )
     split: str = value("test", "pictures to measure on", choices=("train", "val", "test", "all"))
+    sources: list[str] = value(
+        [], "of several sets, those whose pictures are measured on, by name; [] is all"
+    )
     score_threshold: float = value(0.5, "operating threshold", above=0, below=1)
     iou: float = value(0.5, "overlap that counts as found", above=0, below=1)
     tiles: str = value(DetectorConfig.tiles, "as the tool's detector.tiles", choices=TILES)
