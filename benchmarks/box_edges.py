@@ -72,10 +72,10 @@ def outside(
     edges: dict[tuple[str, str], list[FloatArray]] = defaultdict(list)
     for digest, picture in pictures.items():
         both = agree(found[digest], config.iou, config.label_score).boxes
-        rows, columns = pairs(picture.boxes, both, SAME_FACE)
-        large = picture.boxes.face_sizes[rows] >= SMALLEST
-        for row, column in zip(rows[large], columns[large], strict=True):
-            edges[picture.source, picture.labels[row]].append(_beyond(picture.boxes[[row]], both[[column]]))
+        drawn, seen = pairs(picture.boxes, both, SAME_FACE)
+        large = picture.boxes.face_sizes[drawn] >= SMALLEST
+        for own, other in zip(drawn[large], seen[large], strict=True):
+            edges[picture.source, picture.labels[own]].append(_beyond(picture.boxes[[own]], both[[other]]))
     return {key: np.concatenate(each) for key, each in sorted(edges.items())}
 
 

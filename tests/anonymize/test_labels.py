@@ -177,6 +177,21 @@ def test_voc_regions_are_added_where_the_annotation_ends(data: Path, end: str, e
     assert [each.findtext("name") for each in root.iter("object")] == expected
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [f"<path>{' ' * 4000}", f"<!-- </annotation>{'<?a?>' * 60} x -->"],
+    ids=["blanks", "instructions"],
+)
+def test_voc_that_is_made_to_take_for_ever_does_not(data: Path, hostile: str) -> None:
+    text = VOC.format(name="a.png", path="a.png").replace(
+        "</annotation>", "</annotation>" + "<!-- x -->" * 40
+    )
+    hostile += "</path>" if hostile.startswith("<path>") else ""
+    (data / "xml" / "a.xml").write_text(text.replace("<object>", f"{hostile}<object>", 1))
+    root = ElementTree.parse(run(data, ignore_faces=True).out / "xml/a.xml").getroot()
+    assert [each.findtext("name") for each in root.iter("object")] == ["hat & coat", "redacted_face"]
+
+
 def test_voc_to_which_nothing_can_be_added_stays_out(data: Path) -> None:
     (data / "images/train/a.xml").write_text("<annotation/>")
     left = reasons(run(data, ignore_faces=True))

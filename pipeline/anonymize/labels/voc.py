@@ -8,10 +8,10 @@ from xml.sax.saxutils import escape
 
 from pipeline.anonymize.labels.pictures import IGNORE, Carried, LabelError, Pictures, refuse_embedded
 
-PATH = re.compile(r"(<(path|folder|filename)>\s*)([^<]*?)(\s*</\2\s*>)")
+PATH = re.compile(r"(<(path|folder|filename)>)([^<]*)(</\2\s*>)")
 """Elements that tools write absolute paths into."""
-END = re.compile(r"</annotation\s*>(?=(?:\s|<!--.*?-->|<\?.*?\?>)*\Z)", re.DOTALL)
-"""Where the root element ends: comments may follow."""
+END = re.compile(r"</annotation\s*>(?=(?:\s|(?><!--.*?-->)|(?><\?.*?\?>))*+\Z)", re.DOTALL)
+"""Where the root element ends: comments may follow. Nothing is tried twice, lest a file take for ever."""
 
 
 def carry(path: str, data: bytes, pictures: Pictures) -> Carried | None:
@@ -52,10 +52,12 @@ def _edited(root: ElementTree.Element, data: bytes, named: list[str], pictures: 
     return Carried(moved.encode(encoding) if notes else data, notes)
 
 
-def _moved(reference: str, pictures: Pictures) -> str:
+def _moved(text: str, pictures: Pictures) -> str:
+    """An element's text; the path in it may stand between blanks."""
+    reference = text.strip()
     plain = _unescaped(reference)
     new = pictures.moved(plain)
-    return reference if new == plain else escape(new)
+    return text if new == plain else text.replace(reference, escape(new))
 
 
 def _expect_objects(count: int, data: bytes) -> None:

@@ -74,9 +74,8 @@ class Tiling:
             finest = self._shows(self.min_face / reduced)
             return [] if longest <= finest else _fewest(width, height, finest, self.side)
         count = int(self.tiles)
-        return list(
-            dict.fromkeys(_numbered(width, height, count, self.side))
-        )  # a strip has few rows to divide
+        tiles = _numbered(width, height, count, self.side)
+        return list(dict.fromkeys(tiles))  # a strip has few rows to divide
 
     def resolution(self, width: int, height: int) -> float | None:
         """Pixels of the network's canvas for one of the picture, in the finest tile; None without tiles."""
