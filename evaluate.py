@@ -29,14 +29,14 @@ def run(config: EvaluateConfig) -> Evaluation:
     """
     from pipeline.data.prepare import prepare
     from pipeline.evaluation.progress import progress_bar
-    from pipeline.evaluation.run import evaluate, split_files
+    from pipeline.evaluation.run import evaluate, measured_on, split_files
 
     settings = config.evaluation
     if settings.model is None:
         raise UserError("evaluation.model: no value given; allowed: a SavedModel folder")
     version = prepare(config.dataset)
-    model = locate(settings.model)
-    out = config.out or f"outputs/evaluate/{model.name}-{version.name}-{settings.split}"
+    model, measured = locate(settings.model), measured_on(version, settings)
+    out = config.out or f"outputs/evaluate/{model.name}-{measured}-{settings.split}"
     with progress_bar("Detecting") as progress:
         return evaluate(
             model,
@@ -44,7 +44,7 @@ def run(config: EvaluateConfig) -> Evaluation:
             settings,
             redact=config.redact,
             folder=Path(out),
-            dataset=f"{version.name} {settings.split}",
+            dataset=f"{measured} {settings.split}",
             progress=progress,
         )
 

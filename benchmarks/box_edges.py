@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.agreement import agree, pairs
 from benchmarks.consensus import detect
+from benchmarks.label_agreement import SAME_FACE
 from pipeline.anonymize.detect import Detections
 from pipeline.boxes import Boxes, FloatArray
 from pipeline.config import cli
@@ -31,8 +32,6 @@ from pipeline.evaluation.report import table
 
 PICTURES = 150
 """Of each set, at most: medians of some hundred faces."""
-SAME_FACE = 0.2
-"""Overlap from which on two boxes are of one face, however differently they are placed."""
 SMALLEST = 16
 """Pixels of a face: a pixel more or less says nothing of smaller ones."""
 

@@ -22,7 +22,7 @@ from pipeline.data.prepare import prepare
 from pipeline.evaluation.labelled import LabelledFaces, of_sources, read_labelled
 from pipeline.evaluation.plots import BLUE, GREY, ORANGE, STYLE
 from pipeline.evaluation.report import Evaluation, table
-from pipeline.evaluation.run import split_files
+from pipeline.evaluation.run import measured_on, split_files
 
 
 def main(config: CompareConfig) -> None:
@@ -33,9 +33,10 @@ def main(config: CompareConfig) -> None:
     consensus = config.evaluation.consensus == "ignored"
     labelled = of_sources(read_labelled(split_files(version, split), consensus), config.evaluation.sources)
     pictures = selection(labelled, config.pictures)
-    folder = Path(config.outputs) / f"{version.name}-{split}"
-    results = Comparison(config, pictures, f"{version.name} {split}", folder).run()
-    text = report(results, f"{version.name} {split}", len(pictures))
+    measured = measured_on(version, config.evaluation)
+    folder = Path(config.outputs) / f"{measured}-{split}"
+    results = Comparison(config, pictures, f"{measured} {split}", folder).run()
+    text = report(results, f"{measured} {split}", len(pictures))
     print(text)
     write(results, text, folder)
     print(f"Written to {folder}")

@@ -183,7 +183,7 @@ def measure(
     """
     from pipeline.anonymize.detect import load_detector
     from pipeline.evaluation.progress import progress_bar
-    from pipeline.evaluation.run import evaluate, split_files
+    from pipeline.evaluation.run import evaluate, measured_on, split_files
     from pipeline.showcase import write_samples
 
     split = config.evaluation.split
@@ -194,7 +194,7 @@ def measure(
             config.evaluation,
             folder=folder,
             name=config.model.name,
-            dataset=f"{version.name} {split}",
+            dataset=f"{measured_on(version, config.evaluation)} {split}",
             progress=progress,
             score_map=kept_score_map(saved_model),
         )

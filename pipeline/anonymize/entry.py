@@ -102,9 +102,9 @@ class Entry:
     veil: int = VERSION
 
     @property
-    def most_doubtful(self) -> Face:
-        """The candidate nearest to the threshold, of whatever page; there must be one."""
-        return max(self.candidates, key=lambda face: face.score)
+    def doubtful(self) -> list[Face]:
+        """The candidates of all pages, the nearest to the threshold first."""
+        return sorted(self.candidates, key=lambda face: -face.score)
 
     def line(self) -> str:
         record = {each.name: getattr(self, each.name) for each in fields(self)}

@@ -130,7 +130,7 @@ class Summary:
     def review(self) -> list[Entry]:
         """Pictures with a candidate below the threshold, most doubtful first."""
         doubtful = [entry for entry in self.standing() if entry.candidates]
-        return sorted(doubtful, key=lambda entry: (-entry.most_doubtful.score, entry.path))
+        return sorted(doubtful, key=lambda entry: (-entry.doubtful[0].score, entry.path))
 
     @property
     def findings(self) -> list[tuple[Entry, dict[str, Any]]]:

@@ -91,6 +91,11 @@ def _beside(result: Evaluation, ignoring: Evaluation) -> Evaluation:
     return replace(result, metrics=result.metrics | metrics, ignoring=ignoring)
 
 
+def measured_on(version: DatasetVersion, config: EvaluationConfig) -> str:
+    """The sets that figures are of: those that ``config.sources`` names, or all."""
+    return "-".join(config.sources) or version.name
+
+
 def split_files(version: DatasetVersion, split: str) -> list[Path]:
     """The COCO files of a split, or of every split that holds pictures for ``all``.
 

@@ -162,31 +162,30 @@ def test_voc_ignores_redacted_faces(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "expected"),
+    "end",
     [
-        ("</annotation >", ["hat & coat", "redacted_face"]),
-        ("</annotation><!-- </annotation> -->\n", ["hat & coat", "redacted_face"]),
-        ("<!-- </annotation> --></annotation>", ["hat & coat", "redacted_face"]),
-        ("</annotation><!-- </annotation> --><?tool </annotation>?>", ["hat & coat", "redacted_face"]),
+        "</annotation >",
+        "</annotation><!-- </annotation> -->\n",
+        "<!-- </annotation> --></annotation>",
+        "</annotation><!-- </annotation> --><?tool </annotation>?>",
     ],
 )
-def test_voc_regions_are_added_where_the_annotation_ends(data: Path, end: str, expected: list[str]) -> None:
+def test_voc_regions_are_added_where_the_annotation_ends(data: Path, end: str) -> None:
     text = VOC.format(name="a.png", path="a.png").replace("</annotation>", end)
     (data / "xml" / "a.xml").write_text(text)
     root = ElementTree.parse(run(data, ignore_faces=True).out / "xml/a.xml").getroot()
-    assert [each.findtext("name") for each in root.iter("object")] == expected
+    assert [each.findtext("name") for each in root.iter("object")] == ["hat & coat", "redacted_face"]
 
 
 @pytest.mark.parametrize(
     "hostile",
-    [f"<path>{' ' * 4000}", f"<!-- </annotation>{'<?a?>' * 60} x -->"],
+    [f"<path>{' ' * 4000}</path>", f"<!-- </annotation>{'<?a?>' * 60} x -->"],
     ids=["blanks", "instructions"],
 )
 def test_voc_that_is_made_to_take_for_ever_does_not(data: Path, hostile: str) -> None:
     text = VOC.format(name="a.png", path="a.png").replace(
         "</annotation>", "</annotation>" + "<!-- x -->" * 40
     )
-    hostile += "</path>" if hostile.startswith("<path>") else ""
     (data / "xml" / "a.xml").write_text(text.replace("<object>", f"{hostile}<object>", 1))
     root = ElementTree.parse(run(data, ignore_faces=True).out / "xml/a.xml").getroot()
     assert [each.findtext("name") for each in root.iter("object")] == ["hat & coat", "redacted_face"]
@@ -370,6 +369,7 @@ def test_labels_that_embed_data_stay_out(data: Path) -> None:
         "line.json": f"\n{thumbnail}",
         "page.json": f'<img src="data:image/jpeg;base64,{thumbnail}">',
         "python.json": f"b'{thumbnail}'",
+        "dash.json": f"thumbnail-{thumbnail}",
         "urlsafe.json": thumbnail.replace("+", "-").replace("/", "_"),
         "avif.json": b64encode(bytes.fromhex("00000020") + b"ftypavif" + bytes(200)).decode(),
     }.items():

@@ -155,7 +155,7 @@ def test_a_file_of_many_pages_is_as_doubtful_as_its_most_doubtful_page(tmp_path:
     assert [len(each.candidates) for each in summary.review] == [2, 1]
     assert [each.path for each in summary.review] == ["pages.tif", "one.png"]
     assert [each["path"] for each in report(summary)["review"]] == ["pages.tif", "one.png"]  # type: ignore[attr-defined]
-    assert summary.review[0].most_doubtful.frame == 1
+    assert summary.review[0].doubtful[0].frame == 1
     assert re.search(r"pages\.tif</a><br>0\.4\d, 0\.2\d · frame 1", page(summary))
 
 

@@ -13,11 +13,12 @@ from PIL import Image
 from pipeline.boxes import Boxes
 from pipeline.calibration.run import calibration_pictures
 from pipeline.config.schema import EvaluationConfig, Method, RedactConfig
+from pipeline.data.version import DatasetVersion
 from pipeline.errors import UserError
 from pipeline.evaluation import Evaluation, evaluate
 from pipeline.evaluation.predict import Predictions
 from pipeline.evaluation.report import summary, write_report
-from pipeline.evaluation.run import measure
+from pipeline.evaluation.run import measure, measured_on
 from pipeline.release.gates import figures
 
 FACES = {  # picture → (box, label): each face is drawn in a grey of its own
@@ -244,6 +245,12 @@ def test_some_of_the_sets_alone(coco: Path, found) -> None:
     assert evaluate(detector, coco, EvaluationConfig(sources=["other", "drawn"])).metrics["faces"] == 3
     with pytest.raises(UserError, match="drawm; allowed: drawn, other"):
         evaluate(detector, coco, EvaluationConfig(sources=["drawm"]))
+
+
+def test_figures_of_some_sets_are_not_named_after_all(tmp_path: Path) -> None:
+    version = DatasetVersion(tmp_path, "a-b-c", "f" * 64, {"test": 3}, {"test": 3}, {}, {})
+    assert measured_on(version, EvaluationConfig()) == "a-b-c"
+    assert measured_on(version, EvaluationConfig(sources=["a", "c"])) == "a-c"
 
 
 def test_nothing_to_evaluate_is_no_crash(tmp_path: Path, found) -> None:

@@ -24,8 +24,6 @@ _MAGIC = (
     (b"%PDF", "PDF"),
     (b"FUJIFILM", "camera raw"),
 )
-_BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-"""Lengths of a bitmap's header, said behind the file's own 14 bytes: a text may begin with "BM", too."""
 _BRANDS = {
     b"avif": "AVIF",
     b"avis": "AVIF sequence",
@@ -46,7 +44,7 @@ def sniff(head: bytes) -> str | None:
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+    if head[:2] == b"BM" and b"\0" in head[2:18]:  # a text may begin so, too, but holds no zeros
         return "BMP"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"

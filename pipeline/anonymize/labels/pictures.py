@@ -24,7 +24,7 @@ SHORTEST = 200
 short."""
 PICTURE = re.compile(
     r"\A(?:/9j/|_9j_|iVBOR|R0lGOD|UklGR)|data:image"
-    r"|(?<![\w+/-])(?:/9j/|_9j_|iVBOR|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA..Z0eX)[\w+/\s-]{150}"
+    r"|(?<![A-Za-z0-9+/])(?:/9j/|_9j_|iVBOR|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA..Z0eX)[A-Za-z0-9+/_\s-]{150}"
 )
 """A picture in base64, of either alphabet, wherever it begins in a value: JPEG, PNG, GIF, WebP, BMP, TIFF,
 and HEIC or AVIF."""

@@ -35,7 +35,7 @@ def document(summary: Summary, config: AnonymizeConfig, made_from: str) -> dict[
         "left_out": read.left_out,
         "ignored": read.ignored,
         "findings": read.findings,
-        "review": sorted(read.review, key=lambda each: (-_highest(each["candidates"]), each["path"])),
+        "review": sorted(read.review, key=lambda each: (-each["candidates"][0]["score"], each["path"])),
         "without_face": read.without_face,
         "labels": [_label(summary.entries[path]) for path in summary.labels],
         "removed_from_data": summary.removed,
@@ -129,10 +129,6 @@ def _label(entry: Entry) -> dict[str, str]:
     return {"path": entry.path, "changed": entry.message}
 
 
-def _highest(candidates: Sequence[dict[str, Any]]) -> float:
-    return max(float(each["score"]) for each in candidates)
-
-
 def _review(entry: Entry) -> dict[str, Any]:
-    candidates = [{"frame": each.frame, "box": each.box, "score": each.score} for each in entry.candidates]
+    candidates = [{"frame": each.frame, "box": each.box, "score": each.score} for each in entry.doubtful]
     return {"path": entry.path, "candidates": candidates}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.anonymize.entry import Face
 from pipeline.anonymize.outcome import Summary
 from pipeline.anonymize.paths import shown
 from pipeline.anonymize.report.thumbnails import thumbnails
@@ -30,7 +28,7 @@ def page(summary: Summary, content: dict[str, Any], config: AnonymizeConfig) -> 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         images = list(pool.map(lambda entry: thumbnails(summary.out, entry, config.limits), reviewed))
     review = [
-        {"path": entry.path, "candidates": _doubtful_first(entry.candidates), "images": shots}
+        {"path": entry.path, "candidates": entry.doubtful, "images": shots}
         for entry, shots in zip(reviewed, images, strict=True)
     ]
     template = _environment().get_template("report.html.j2")
@@ -41,10 +39,6 @@ def page(summary: Summary, content: dict[str, Any], config: AnonymizeConfig) -> 
         most=LISTED,
         largest=max([1, *content["faces_by_size"].values(), *content["faces_by_score"].values()]),
     )
-
-
-def _doubtful_first(candidates: Sequence[Face]) -> list[Face]:
-    return sorted(candidates, key=lambda face: -face.score)
 
 
 def _environment() -> Environment:

@@ -34,7 +34,7 @@ def thumbnails(out: Path, entry: Entry, limits: LimitsConfig) -> list[str]:
 
     Empty when the output cannot be read any more.
     """
-    worst = entry.most_doubtful
+    worst = entry.doubtful[0]
     at_least = partial(_wanted_side, worst)
     try:
         frame = open_picture(out / entry.path, limits, at_least).frames[worst.frame]
@@ -42,7 +42,7 @@ def thumbnails(out: Path, entry: Entry, limits: LimitsConfig) -> list[str]:
     except (PictureError, IndexError):
         return []
     upright = np.ascontiguousarray(view.pixels)
-    seen = [face for face in entry.candidates if face.frame == worst.frame]
+    seen = [face for face in entry.doubtful if face.frame == worst.frame]
     doubtful = [_smaller(face, view.factor) for face in seen]
     shown = [_smaller(face, view.factor) for face in _shown(entry, worst.frame)]
     hidden = _hidden(upright, [*doubtful, *shown])

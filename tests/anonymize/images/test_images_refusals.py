@@ -99,8 +99,8 @@ def test_a_flipped_bit_of_a_png_is_refused(tmp_path: Path) -> None:
         (b"\xff\xd8\xff", "corrupt"),
         (b"\x89PNG\r\n\x1a\n", "corrupt"),
         (b"GIF89a", "corrupt"),
-        (b"BM" + bytes(8), "not_a_picture"),  # a text may begin so
-        (b"BM" + bytes(12) + b"\x28\0\0\0", "corrupt"),
+        (b"BM" + bytes(8), "corrupt"),
+        (b"BM, a text that begins as a bitmap does", "not_a_picture"),
         (b"II*\0" + bytes(4), "corrupt"),
         (b"RIFF\4\0\0\0WEBP", "corrupt"),
         (b"\0\0\0\x0cftypheic", "corrupt"),
