@@ -11,7 +11,7 @@ from benchmarks.deface_peer import DefaceRun, deface_environment, run_deface
 from benchmarks.peers import UltraFace, YuNet
 from benchmarks.warming import warmed
 from pipeline.anonymize.detect import Detector, serving
-from pipeline.anonymize.tiles import tiled
+from pipeline.anonymize.looks import looking
 from pipeline.config.paths import locate
 from pipeline.config.schema import CompareConfig, ContenderConfig, ContenderKind, EvaluationConfig
 from pipeline.config.validate import problem
@@ -115,7 +115,7 @@ class Comparison:
         if contender.kind is ContenderKind.veil:
             settings = self.config.evaluation
             loaded = load_any(locate(contender.model), settings.class_id, settings.runtime)
-            return tiled(warmed(loaded), settings.tiles, settings.min_face)
+            return looking(warmed(loaded), settings)
         if self.config.peers is None:
             raise UserError("peers: no value given; allowed: the folder of the peers' weights")
         kinds = {ContenderKind.yunet: YuNet, ContenderKind.ultraface: UltraFace}

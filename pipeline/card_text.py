@@ -97,21 +97,25 @@ scores, before calibration: `detection_raw_scores`, and `raw_scores` of `raw`.
 """
 
 
+def _training(stage: StageRecord) -> tuple[str, ...]:
+    hours = "" if stage.hours is None else f"{stage.hours:.1f}"
+    if stage.start_share == 1:
+        return stage.run, stage.started_from, "none, calibrated anew", "", "", "", hours
+    kept = f", kept {stage.kept_step}" * (stage.kept_step != stage.steps)
+    mean = f", of which {stage.start_share:.0%} the start's" * (stage.start_share > 0)
+    return (
+        stage.run,
+        stage.started_from,
+        f"{stage.steps} × {stage.batch_size}{kept}{mean}",
+        str(stage.image_size),
+        f"{stage.optimizer}, {stage.learning_rate:g}",
+        f"{stage.validation_AP50:.3f}",
+        hours,
+    )
+
+
 def _made_from(config: TrainConfig, version: DatasetVersion, stages: Sequence[StageRecord]) -> str:
-    rows = [
-        (
-            each.run,
-            each.started_from,
-            f"{each.steps} × {each.batch_size}"
-            + f", kept {each.kept_step}" * (each.kept_step != each.steps)
-            + f", of which {each.start_share:.0%} the start's" * (each.start_share > 0),
-            str(each.image_size),
-            f"{each.optimizer}, {each.learning_rate:g}",
-            f"{each.validation_AP50:.3f}",
-            "" if each.hours is None else f"{each.hours:.1f}",
-        )
-        for each in stages
-    ]
+    rows = [_training(each) for each in stages]
     header = ("training", "started from", "steps × pictures", "side", "peak rate", "validation AP50", "hours")
     total, data = sum(each.hours or 0.0 for each in stages), config.dataset
     file = Path(data.consensus or "").name

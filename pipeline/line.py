@@ -151,7 +151,7 @@ def _calibrate(config: TrainConfig, version: DatasetVersion, saved_model: Path, 
     done, evaluation = folder / CALIBRATED, config.evaluation
     settings = [plain(config.calibration), version.fingerprint, evaluation.iou]
     settings += [evaluation.consensus != "as_labelled"]
-    settings += [evaluation.tiles, evaluation.min_face]
+    settings += [evaluation.tiles, evaluation.min_face, evaluation.mirror]
     if done.is_file() and json.loads(done.read_text()) == [model_digest(saved_model), *settings]:
         log.info("%s is calibrated", saved_model)
         return

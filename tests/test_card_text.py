@@ -86,6 +86,17 @@ def test_a_card_says_which_boxes_were_moved(tmp_path: Path, evaluation: Evaluati
     assert "outwards: top -0.2, in shares of their size.\n" in text
 
 
+def test_a_card_tells_what_was_trained_from_what_was_only_calibrated_anew(
+    tmp_path: Path, evaluation: Evaluation
+) -> None:
+    half, whole = replace(STAGE, run="half", start_share=0.5), replace(STAGE, run="whole", start_share=1.0)
+    config = compose(TrainConfig, "train", ["model=efficientdet_d2"])
+    text = write_card(config, VERSION, [STAGE, half, whole], evaluation, tmp_path, GATES)
+    assert "| one | random | 100 × 8 | 384 |" in text
+    assert "| half | random | 100 × 8, of which 50% the start's | 384 |" in text
+    assert "| whole | random | none, calibrated anew |  |  |  | 1.2 |" in text
+
+
 def test_a_release_says_how_it_was_made_what_it_means_and_what_was_accepted(
     tmp_path: Path, evaluation: Evaluation
 ) -> None:

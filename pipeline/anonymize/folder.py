@@ -15,13 +15,13 @@ from pathlib import Path
 
 from pipeline.anonymize import labels, report, settings
 from pipeline.anonymize.detect import Detector, expected_runtime, load_detector, model_digest, serving
+from pipeline.anonymize.looks import looking
 from pipeline.anonymize.manifest import Journal
 from pipeline.anonymize.outcome import Planned, Summary, Watch, unwatched
 from pipeline.anonymize.output import Output, OutputFails, foreign_files
 from pipeline.anonymize.paths import folders
 from pipeline.anonymize.plan import Action, Planner, Task, removed, with_ignored
 from pipeline.anonymize.scan import Found, scan
-from pipeline.anonymize.tiles import tiled
 from pipeline.anonymize.work import Worker
 from pipeline.config.paths import locate
 from pipeline.config.schema import AnonymizeConfig, Method
@@ -47,7 +47,7 @@ def anonymize_folder(
     data, out = folders(config.data, config.out)
     model, runtime = locate(config.detector.model), config.detector.runtime
     if detector:
-        detector = tiled(detector, config.detector.tiles, config.detector.min_face)
+        detector = looking(detector, config.detector)
         config = settings.as_it_looks(config, detector)
     digest = detector.digest if detector else model_digest(model)
     serves = serving(detector, runtime) if detector else expected_runtime(model, digest, runtime)
@@ -112,7 +112,7 @@ class _Run:
         if self.detector is None:
             asked = self.config.detector
             loaded = load_detector(locate(asked.model), runtime=self.runtime)
-            self.detector = tiled(loaded, asked.tiles, asked.min_face)
+            self.detector = looking(loaded, asked)
             self.config = settings.served_by(self.config, serving(self.detector, self.runtime))
         return self.detector
 

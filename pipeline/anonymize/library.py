@@ -14,10 +14,10 @@ from pipeline.anonymize import folder, stages
 from pipeline.anonymize.detect import Detections, Detector, serving
 from pipeline.anonymize.entry import Entry, FileState, digest
 from pipeline.anonymize.images.raster import to_rgb8
+from pipeline.anonymize.looks import looking
 from pipeline.anonymize.outcome import Summary, Watch, unwatched
 from pipeline.anonymize.redact import Region, redact, regions
 from pipeline.anonymize.settings import as_it_looks, of_pictures, served_by
-from pipeline.anonymize.tiles import tiled
 from pipeline.config.schema import AnonymizeConfig, DetectorConfig, RedactConfig
 from pipeline.config.validate import validate
 from pipeline.errors import UserError
@@ -47,6 +47,7 @@ def anonymize_array(
     score_threshold: float = 0.5,
     tiles: str = DetectorConfig.tiles,
     min_face: float = DetectorConfig.min_face,
+    mirror: str = DetectorConfig.mirror,
 ) -> Anonymized:
     """Redact the faces of one picture in memory.
 
@@ -57,15 +58,16 @@ def anonymize_array(
         score_threshold: faces at or above it are redacted.
         tiles: what the detector is shown beside the whole picture; see :class:`DetectorConfig`.
         min_face: smallest face that ``tiles="auto"`` looks for, in pixels.
+        mirror: when the detector is shown the mirror image, too; see :class:`DetectorConfig`.
 
     Raises:
         ValueError: the array has another shape or type.
-        UserError: ``score_threshold``, ``tiles``, ``min_face`` or a value of ``redaction`` is not allowed.
+        UserError: one of these values, or of ``redaction``, is not allowed.
     """
     redaction = redaction or RedactConfig()
-    asked = DetectorConfig(score_threshold=score_threshold, tiles=tiles, min_face=min_face)
+    asked = DetectorConfig(score_threshold=score_threshold, tiles=tiles, min_face=min_face, mirror=mirror)
     validate(AnonymizeConfig(redact=redaction, detector=asked), unasked=("data", "detector.model"))
-    detector = tiled(detector, tiles, min_face)
+    detector = looking(detector, asked)
     faces = detector.detect([_as_rgb8(pixels)])[0].at_least(score_threshold)
     found = regions(faces.boxes, redaction, (pixels.shape[1], pixels.shape[0]))
     return Anonymized(redact(pixels, found, redaction), faces, found)
@@ -94,7 +96,7 @@ def anonymize_file(
     if os.path.lexists(written):
         raise UserError(f"target: {str(target)!r} exists; allowed: a name not yet taken")
     status = read.stat() if read.exists() else None
-    detector = tiled(detector, config.detector.tiles, config.detector.min_face)
+    detector = looking(detector, config.detector)
     config = as_it_looks(config, detector)
     picture = stages.decode(read, config.limits, stages.wanted_side(detector))
     (found,) = stages.detect(detector, [picture])

@@ -12,11 +12,11 @@ from pipeline.anonymize import verify
 from pipeline.anonymize.detect import Detector, load_detector
 from pipeline.anonymize.entry import Entry
 from pipeline.anonymize.images import PictureError, check_clean, open_picture
+from pipeline.anonymize.looks import looking
 from pipeline.anonymize.manifest import Journal
 from pipeline.anonymize.outcome import DONE, LEFT_OUT, Watch, unwatched
 from pipeline.anonymize.output import foreign_files
 from pipeline.anonymize.paths import MANIFEST, shown
-from pipeline.anonymize.tiles import tiled
 from pipeline.config.paths import at_home, locate
 from pipeline.config.plain import plain
 from pipeline.config.schema import Method, RedactConfig, Shape, VerifyOutputConfig
@@ -79,7 +79,7 @@ def verify_folder(
     journal.settle()
     asked = config.detector
     detector = detector or load_detector(locate(asked.model), runtime=asked.runtime)
-    detector = tiled(detector, asked.tiles, asked.min_face)
+    detector = looking(detector, asked)
     result = Verification(out)
     watch.start(sum(entry.output is not None for entry in journal.entries.values()))
     other_model = False

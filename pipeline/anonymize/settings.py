@@ -26,6 +26,7 @@ def of_pictures(config: AnonymizeConfig, model: str) -> dict[str, Any]:
             "score_threshold": detector.score_threshold,
             "review_threshold": detector.review_threshold,
             "runtime": detector.runtime,
+            "mirror": detector.mirror,
         }
         | _tiling(detector),
         "redact": plain(config.redact),
@@ -38,10 +39,11 @@ def _tiling(detector: DetectorConfig) -> dict[str, Any]:
 
 
 def as_it_looks(config: AnonymizeConfig, detector: Detector) -> AnonymizeConfig:
-    """The same, but for the tiles: those that the detector is really shown."""
+    """The same, but for the tiles and the mirror image: what the detector is really shown."""
     tiling = getattr(detector, "tiling", None)
     min_face = tiling.min_face if tiling else config.detector.min_face
-    shown = replace(config.detector, tiles=tiling.tiles if tiling else "off", min_face=min_face)
+    tiles, mirror = tiling.tiles if tiling else "off", getattr(detector, "mirror", "off")
+    shown = replace(config.detector, tiles=tiles, min_face=min_face, mirror=mirror)
     return replace(config, detector=shown)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ from pipeline.anonymize.images import (
 )
 from pipeline.anonymize.images.model import Pixels
 from pipeline.anonymize.redact import Region, in_raster, redact, region_of_each, regions
-from pipeline.anonymize.tiles import look
+from pipeline.anonymize.tiles import look, look_once
 from pipeline.boxes import Boxes
 from pipeline.config.schema import DetectorConfig, LimitsConfig, Method, RedactConfig
 from pipeline.config.validate import validate
@@ -77,11 +77,21 @@ class Shared:
     def detect(
         self, pictures: Sequence[NDArray[np.uint8]], reduced: Sequence[float] = (), only: Boxes | None = None
     ) -> list[Detections]:
+        with self._in_turn():
+            return look(self._detector, pictures, reduced, only)
+
+    def once(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """See :func:`look_once`."""
+        with self._in_turn():
+            return look_once(self._detector, pictures)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
         with ExitStack() as turn:
             with timings.stage("wait"):
                 turn.enter_context(self._turn)
             with timings.stage("detect"):
-                return look(self._detector, pictures, reduced, only)
+                yield
 
 
 def decode(path: Path, limits: LimitsConfig, at_least: AtLeast = None) -> Picture:

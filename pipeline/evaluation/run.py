@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.anonymize.detect import Detections, Detector, serving
-from pipeline.anonymize.tiles import tiled
+from pipeline.anonymize.looks import looking
 from pipeline.calibration.score_map import ScoreMap, kept_score_map
 from pipeline.config.plain import plain
 from pipeline.config.schema import EvaluationConfig, RedactConfig
@@ -62,7 +62,7 @@ def evaluate(
         UserError: the model or the set cannot be read.
     """
     detector = _loaded(Path(model), config) if isinstance(model, str | Path) else model
-    detector = tiled(detector, config.tiles, config.min_face)
+    detector = looking(detector, config)
     paths = [coco_json] if isinstance(coco_json, Path) else list(coco_json)
     pictures = of_sources(read_labelled(paths, consensus=True), config.sources)
     named = name or (Path(model).name if isinstance(model, str | Path) else type(model).__name__)

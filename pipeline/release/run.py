@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.anonymize.detect import Detector, Picture, model_digest
 from pipeline.anonymize.detect.reference import write_references
-from pipeline.anonymize.tiles import tiled
+from pipeline.anonymize.looks import looking
 from pipeline.calibration.run import calibration_pictures
 from pipeline.calibration.score_map import kept_score_map
 from pipeline.calibration.scored import Scored, score_all
@@ -183,7 +183,7 @@ def _validated(candidate: Candidate, config: ReleaseConfig) -> Scored:
     evaluation = candidate.config.evaluation
     pictures = calibration_pictures(split_files(candidate.made.version, "val"), evaluation)
     detector = _detector(candidate, config, candidate.saved_model)
-    detector = tiled(detector, evaluation.tiles, evaluation.min_face)
+    detector = looking(detector, evaluation)
     with progress_bar("Checking the calibration") as progress:
         found = predict(detector, pictures, progress).detections
     return score_all(pictures, found, evaluation.iou)

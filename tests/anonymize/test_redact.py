@@ -31,7 +31,7 @@ def textured(
         (RedactConfig(margin=0), [10.4, 20.6, 30.2, 40.6], (10, 20, 31, 35)),
         (RedactConfig(top_fraction=1.0, margin=0), [10, 20, 110, 120], (10, 20, 110, 120)),
         (RedactConfig(margin=0.1), [50, 50, 150, 150], (40, 40, 160, 124)),
-        (RedactConfig(), [50, 50, 150, 150], (25, 25, 175, 130)),  # by default it grows by a quarter
+        (RedactConfig(), [50, 50, 150, 150], (20, 20, 180, 132)),  # by default it grows by three tenths
         (RedactConfig(margin=0), [-50, -50, 50, 50], (0, 0, 50, 20)),
         (RedactConfig(margin=0), [150, 150, 900, 900], (150, 150, 200, 200)),
         (RedactConfig(margin=0), [10, 10, 10.2, 10.2], (10, 10, 11, 11)),

@@ -30,7 +30,7 @@ def drawn(pictures: int, seed: int = 0, together: bool = False) -> Scored:
 
 
 def calibrated(scored: Scored) -> Scored:
-    score_map = assess(scored, CalibrationConfig()).score_map
+    score_map = assess(scored, CalibrationConfig(confidence=0.9)).score_map
     return dataclasses.replace(scored, scores=score_map(scored.scores))
 
 

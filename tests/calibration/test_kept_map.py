@@ -12,10 +12,10 @@ import pytest
 from pipeline.anonymize.detect import Detections
 from pipeline.boxes import Boxes
 from pipeline.calibration.fit import exact_lower_bound, lower_bound
-from pipeline.calibration.run import _RawOutputs, _Unmapped, assess, document
+from pipeline.calibration.run import _RawOutputs, _Unmapped, _without_doubt, assess, document
 from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
 from pipeline.calibration.scored import Scored
-from pipeline.config.schema import CalibrationConfig
+from pipeline.config.schema import CalibrationConfig, EvaluationConfig
 from pipeline.release import checks
 
 SCORES = np.linspace(0.9, 0.02, 400)
@@ -44,6 +44,11 @@ def test_the_bound_that_is_written_is_the_one_that_decided_and_that_the_gate_ask
     assert written < exact_lower_bound(*calibrated.counts(0.5), config.confidence)
     passed, says = checks.calibrated(calibrated, config, found.score_map)
     assert passed and f"at least {written:.4f} with" in says
+
+
+def test_raw_scores_say_nothing_of_doubt_so_every_mirror_image_is_looked_at() -> None:
+    asked = {"auto": "always", "always": "always", "off": "off"}
+    assert {each: _without_doubt(EvaluationConfig(mirror=each)).mirror for each in asked} == asked
 
 
 def test_a_detector_that_says_nothing_is_not_calibrated(tmp_path: Path) -> None:

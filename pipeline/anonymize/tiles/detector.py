@@ -72,6 +72,10 @@ class TiledDetector:
                 for views, picture in zip(seen, pictures, strict=True)
             ]
 
+    def once(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """See :func:`look_once`."""
+        return look_once(self.detector, pictures)
+
     def _views(
         self, pictures: Sequence[Picture], reduced: Sequence[float], only: Boxes | None
     ) -> Iterator[tuple[int, Tile]]:
@@ -102,8 +106,9 @@ def look(
 
 
 def look_once(detector: Detector, pictures: Sequence[Picture]) -> list[Detections]:
-    """Each picture as one full view, of any detector, whether or not it would tile."""
-    return (detector.detector if isinstance(detector, TiledDetector) else detector).detect(pictures)
+    """Each picture as one full view and not mirrored, of any detector, whatever it would do on its own."""
+    once = getattr(detector, "once", detector.detect)
+    return once(pictures)
 
 
 def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:

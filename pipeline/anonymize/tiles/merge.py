@@ -53,7 +53,7 @@ def merged(views: Sequence[Seen], width: int, height: int) -> Detections:
         if whole is not None:
             gone[part] = True
             scores[whole] = max(scores[whole], scores[part])
-    return _best(Boxes(boxes[~gone]), scores[~gone])
+    return best_of_each(Boxes(boxes[~gone]), scores[~gone])
 
 
 def _cut(boxes: Floats, tiles: Floats, width: int, height: int) -> NDArray[np.bool_]:
@@ -77,7 +77,8 @@ def _whole_of(part: np.intp, boxes: Floats, tiles: Floats, cut: NDArray[np.bool_
     return others[best] if best is not None and overlap[best] >= SAME else None
 
 
-def _best(boxes: Boxes, scores: Floats) -> Detections:
+def best_of_each(boxes: Boxes, scores: Floats) -> Detections:
+    """The best box of each face; of equal scores the larger one."""
     order = np.lexsort([*boxes.xyxy.T, -boxes.areas, -scores])
     boxes, scores = boxes[order], scores[order]
     suppression = Suppression(iou=SAME, floor=-np.inf, most=len(scores))

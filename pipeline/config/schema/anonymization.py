@@ -16,6 +16,7 @@ RUNTIMES = ("auto", "tensorflow", "openvino", "openvino_bf16")
 
 
 TILES = ("auto", "off", *map(str, range(2, 9)))
+MIRRORS = ("auto", "off", "always")
 
 
 @dataclass
@@ -39,6 +40,12 @@ class DetectorConfig:
         "need no tiles (with a network of 896 pixels)",
         low=8,
         high=4096,
+    )
+    mirror: str = value(
+        "auto",
+        "when the detector is shown the mirror image, too: auto, where a score is in doubt (from a fifth of "
+        "score_threshold up to it); always; off, never",
+        choices=MIRRORS,
     )
     score_threshold: float = value(
         0.5, "faces at or above this score are redacted", low=SCORE_FLOOR, below=1, short=True
@@ -67,7 +74,7 @@ class RedactConfig:
     shape: Shape = value(Shape.box, "shape of the region")
     top_fraction: float = value(0.7, "share of the face box, from its top, that is redacted", above=0, high=1)
     margin: float = value(
-        0.25, "how far the box grows on every side first, as a share of its width and height", low=0, high=2
+        0.3, "how far the box grows on every side first, as a share of its width and height", low=0, high=2
     )
     feather: float = value(
         0.0, "soft edge inside the region, as a share of its smaller side", low=0, high=0.5

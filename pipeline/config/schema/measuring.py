@@ -7,7 +7,13 @@ from enum import Enum
 
 from omegaconf import MISSING
 
-from pipeline.config.schema.anonymization import RUNTIMES, TILES, DetectorConfig, RedactConfig
+from pipeline.config.schema.anonymization import (
+    MIRRORS,
+    RUNTIMES,
+    TILES,
+    DetectorConfig,
+    RedactConfig,
+)
 from pipeline.config.schema.base import value
 from pipeline.config.schema.data import DatasetConfig
 
@@ -25,6 +31,7 @@ class EvaluationConfig:
     iou: float = value(0.5, "overlap that counts as found", above=0, below=1)
     tiles: str = value(DetectorConfig.tiles, "as the tool's detector.tiles", choices=TILES)
     min_face: float = value(DetectorConfig.min_face, "as the tool's detector.min_face", low=8, high=4096)
+    mirror: str = value(DetectorConfig.mirror, "as the tool's detector.mirror", choices=MIRRORS)
     consensus: str = value(
         "both",
         "faces that no source labelled but a consensus names: their detections are false alarms "

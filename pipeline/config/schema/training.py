@@ -33,9 +33,9 @@ class ModelConfig:
     start_share: float = value(
         0.0,
         "share of the weights that training started from in those that are exported; where the start is a "
-        "whole detector, 0.5 often does better than either",
+        "whole detector, 0.5 often does better than either; 1: they stay, to be calibrated anew",
         low=0,
-        below=1,
+        high=1,
     )
     max_detections: int = value(300, "faces a picture at most", low=1, high=5000)
     nms_iou: float = value(0.5, "overlap above which the weaker box is dropped", above=0, high=1)
