@@ -87,7 +87,7 @@ class Comparison:
         threshold = contender.score_threshold
         settings = replace(self.config.evaluation, score_threshold=threshold)
         try:
-            predictions, masks, note = self._found(name, contender)
+            predictions, masks, note = self._found(name, contender, settings)
         except UserError as error:
             return Result(name, threshold, None, str(error))
         evaluation = measure(
@@ -95,7 +95,9 @@ class Comparison:
         )
         return Result(name, threshold, evaluation, note)
 
-    def _found(self, name: str, contender: ContenderConfig) -> tuple[Predictions, Iterable[Mask] | None, str]:
+    def _found(
+        self, name: str, contender: ContenderConfig, settings: EvaluationConfig
+    ) -> tuple[Predictions, Iterable[Mask] | None, str]:
         if contender.kind is ContenderKind.deface:
             run = self._run_deface()
             return (
@@ -103,17 +105,16 @@ class Comparison:
                 run.masks(contender.score_threshold),
                 f"{run.backend}, {run.failures} undrawn",
             )
-        detector = self._detector(name, contender)
+        detector = self._detector(name, contender, settings)
         with progress_bar(name) as progress:
             return predict(detector, self.pictures, progress), None, serving(detector, "")
 
-    def _detector(self, name: str, contender: ContenderConfig) -> Detector:
+    def _detector(self, name: str, contender: ContenderConfig, settings: EvaluationConfig) -> Detector:
         if contender.model is None:
             raise UserError(
                 f"contenders.{name}.model: no value given; allowed: a SavedModel or a weights file"
             )
         if contender.kind is ContenderKind.veil:
-            settings = self.config.evaluation
             loaded = load_any(locate(contender.model), settings.class_id, settings.runtime)
             return looking(warmed(loaded), settings)
         if self.config.peers is None:

@@ -114,7 +114,7 @@ def measured(
 
 
 def _found(pictures: Sequence[LabelledFaces], detector: Detector, progress: Any) -> Iterator[Detections]:
-    """As the tool does it: decoded no larger than the detector wants."""
+    """As the tool does it, but for mirror images: decoded no larger than the detector wants."""
     for number, picture in enumerate(pictures):
         opened = stages.decode(picture.path, LimitsConfig(), stages.wanted_side(detector))
         (found,) = stages.detect(detector, [opened])

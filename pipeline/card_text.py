@@ -121,7 +121,8 @@ def _made_from(config: TrainConfig, version: DatasetVersion, stages: Sequence[St
     file = Path(data.consensus or "").name
     gaps = f"\nFaces that nobody labelled: those of `{file}`, as {data.consensus_as.value}.\n"
     moved = [note for name, source in data.sources.items() for note in growth(name, source.grow)]
-    evened = f"\nSo that sets agree, in training and in all figures, {'; '.join(moved)}.\n"
+    where = "in calibration" if stages[-1].start_share == 1 else "in training"
+    evened = f"\nSo that sets agree, {where} and in all figures, {'; '.join(moved)}.\n"
     return f"""## Made from
 
 Data version `{version.name}`, fingerprint `{version.fingerprint[:12]}`; near-duplicates on one side:

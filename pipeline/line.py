@@ -17,7 +17,7 @@ from pipeline.anonymize.detect import model_digest
 from pipeline.calibration.score_map import kept_score_map
 from pipeline.card import write_card
 from pipeline.config.plain import plain
-from pipeline.config.schema import TrainConfig
+from pipeline.config.schema import RedactConfig, TrainConfig
 from pipeline.data.prepare import prepare
 from pipeline.data.version import DatasetVersion
 from pipeline.errors import UserError
@@ -114,6 +114,7 @@ def _release(
         "model": model_digest(saved_model),
         "data": version.fingerprint,
         "evaluation": plain(config.evaluation),
+        "redact": plain(RedactConfig()),
     }
     if before and before["inputs"] == inputs:
         log.info("%s is evaluated and registered", saved_model)

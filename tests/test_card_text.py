@@ -90,8 +90,10 @@ def test_a_card_tells_what_was_trained_from_what_was_only_calibrated_anew(
     tmp_path: Path, evaluation: Evaluation
 ) -> None:
     half, whole = replace(STAGE, run="half", start_share=0.5), replace(STAGE, run="whole", start_share=1.0)
-    config = compose(TrainConfig, "train", ["model=efficientdet_d2"])
+    moved = "dataset.sources.sample.grow={with_mask: {top: -0.2}}"
+    config = compose(TrainConfig, "train", ["model=efficientdet_d2", moved])
     text = write_card(config, VERSION, [STAGE, half, whole], evaluation, tmp_path, GATES)
+    assert "\nSo that sets agree, in calibration and in all figures, boxes of with_mask" in text
     assert "| one | random | 100 × 8 | 384 |" in text
     assert "| half | random | 100 × 8, of which 50% the start's | 384 |" in text
     assert "| whole | random | none, calibrated anew |  |  |  | 1.2 |" in text

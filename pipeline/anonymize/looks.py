@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from pipeline.anonymize.detect.common import Detector
-from pipeline.anonymize.mirror import mirrored
-from pipeline.anonymize.tiles import tiled
+from pipeline.anonymize.mirror import MirroredDetector, mirrored
+from pipeline.anonymize.tiles import TiledDetector, tiled
 
 
 class Looks(Protocol):
@@ -19,7 +19,14 @@ class Looks(Protocol):
 
 
 def looking(detector: Detector, asked: Looks) -> Detector:
-    """The detector, looking as the settings say; one that looks in a way of its own is left as it is."""
+    """The detector, looking as the settings say; one that tiles already is left as it is."""
     if getattr(detector, "tiling", None) is not None:
         return detector
     return tiled(mirrored(detector, asked.mirror, asked.score_threshold), asked.tiles, asked.min_face)
+
+
+def mirror_of(detector: Detector) -> str:
+    """When it is shown mirror images, as the setting says it."""
+    if isinstance(detector, TiledDetector):
+        detector = detector.detector
+    return detector.mirror if isinstance(detector, MirroredDetector) else "off"

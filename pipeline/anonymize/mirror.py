@@ -1,7 +1,7 @@
 """A second opinion where a detector is in doubt: it is shown the mirror image as well.
 
-A network that is not sure of a face is often sure of its mirror image, and where it sees both it draws one of
-them better. To ask that of every picture costs as much again and finds hardly more (docs/anonymize.md).
+A network that is not sure of a face is often sure of its mirror image, and where it sees both, the face lies
+between them. docs/anonymize.md says what that finds, and what asking it of every picture would cost.
 """
 
 from __future__ import annotations
@@ -11,23 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.anonymize.detect.common import Detections, Detector, Picture
-from pipeline.anonymize.tiles import best_of_each, look_once
+from pipeline.anonymize.tiles import SAME, best_of_each, look_once
 from pipeline.boxes import Boxes
+from pipeline.config.schema.anonymization import SCORE_FLOOR
 
 DOUBT = 0.2
 """Share of the threshold from which on a score that does not reach it is a doubt."""
-SAME = 0.5
-"""Intersection over union from which on both saw one face, as it is within one view."""
+EDGE = 0.005
+"""Of the longer side of a picture: a box that ends so near to its side ends there."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class MirroredDetector:
     """A detector that is asked twice: ``always``, or when a score is a doubt. As thread-safe as it is.
 
-    What both looks see is drawn between them, nearer to the surer one, and has the better score: what either
-    is sure of counts.
+    See :func:`together` for what becomes of two answers.
     """
 
     detector: Detector
@@ -51,52 +54,65 @@ class MirroredDetector:
         return getattr(self.detector, name)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """See :class:`Detector`."""
-        found = list(self.detector.detect(pictures))
-        asked = [number for number, each in enumerate(found) if self.always or self._in_doubt(each)]
-        if asked:
-            seen = self.detector.detect([np.ascontiguousarray(pictures[each][:, ::-1]) for each in asked])
-            for number, mirrored in zip(asked, seen, strict=True):
-                found[number] = together(found[number], _turned(mirrored, pictures[number].shape[1]))
-        return found
+        """See :class:`Detector`. One mirror image at a time is in memory."""
+        return [
+            self._asked_again(picture, found) if self.always or self._in_doubt(found) else found
+            for picture, found in zip(pictures, self.detector.detect(pictures), strict=True)
+        ]
 
-    def once(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def look_once(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :func:`look_once`."""
         return look_once(self.detector, pictures)
 
     def _in_doubt(self, found: Detections) -> bool:
-        low, high = DOUBT * self.threshold, self.threshold
+        low, high = max(DOUBT * self.threshold, SCORE_FLOOR), self.threshold
         return bool(((found.scores >= low) & (found.scores < high)).any())
+
+    def _asked_again(self, picture: Picture, found: Detections) -> Detections:
+        height, width = picture.shape[:2]
+        (seen,) = self.detector.detect([np.ascontiguousarray(picture[:, ::-1])])
+        xmin, ymin, xmax, ymax = seen.boxes.xyxy.T
+        turned = Boxes(np.stack([width - xmax, ymin, width - xmin, ymax], axis=1))
+        return together(found, Detections(turned, seen.scores), width, height)
 
 
 def mirrored(detector: Detector, mirror: str, threshold: float) -> Detector:
-    """The detector, asked as the setting says."""
-    if mirror == "off" or getattr(detector, "mirror", None) is not None:
-        return detector
-    return MirroredDetector(detector, mirror == "always", threshold)
+    """The detector, asked as the setting says, and not as it was asked before."""
+    if isinstance(detector, MirroredDetector):
+        detector = detector.detector
+    return detector if mirror == "off" else MirroredDetector(detector, mirror == "always", threshold)
 
 
-def together(one: Detections, other: Detections) -> Detections:
-    """What two looks at one picture saw, one box a face.
+def together(one: Detections, other: Detections, width: int, height: int) -> Detections:
+    """What two looks at one picture saw, one box a face; what either is sure of counts.
 
-    Each box of the first, the best before others, takes the free box of the other that it overlaps most.
+    Of two boxes that overlap by half and more, those that overlap most first, comes one between them, nearer
+    to the surer look, with the better score. A side at which either ends with the picture stays there: a tile
+    knows a cut face by it. Of what then overlaps by more than half the best stays, as it is of tiles.
+
+    Args:
+        width: of the picture, in pixels, like ``height``.
     """
     overlap = one.boxes.iou(other.boxes)
     boxes, scores = one.boxes.xyxy.copy(), one.scores.copy()
-    free = np.ones(len(other), dtype=bool)
-    for index in range(len(one)):  # the best come first
-        candidates = np.where(free, overlap[index], 0.0)
-        if candidates.size and candidates.max() >= SAME:
-            partner = int(candidates.argmax())
-            free[partner] = False
-            both = np.maximum([scores[index], other.scores[partner]], 1e-9)
-            boxes[index] = both @ [boxes[index], other.boxes.xyxy[partner]] / both.sum()
-            scores[index] = max(scores[index], other.scores[partner])
+    alone, free = np.ones(len(one), dtype=bool), np.ones(len(other), dtype=bool)
+    pairs = np.argwhere(overlap >= SAME)
+    for index, partner in pairs[np.argsort(-overlap[tuple(pairs.T)], kind="stable")]:
+        if alone[index] and free[partner]:
+            alone[index] = free[partner] = False
+            both = np.stack([one.boxes.xyxy[index], other.boxes.xyxy[partner]])
+            boxes[index] = _between(both, np.array([one.scores[index], other.scores[partner]]), width, height)
+            scores[index] = max(one.scores[index], other.scores[partner])
     return best_of_each(
         Boxes(np.concatenate([boxes, other.boxes.xyxy[free]])), np.concatenate([scores, other.scores[free]])
     )
 
 
-def _turned(found: Detections, width: int) -> Detections:
-    xmin, ymin, xmax, ymax = found.boxes.xyxy.T
-    return Detections(Boxes(np.stack([width - xmax, ymin, width - xmin, ymax], axis=1)), found.scores)
+def _between(boxes: Floats, scores: Floats, width: int, height: int) -> Floats:
+    """``[4]``, of two boxes ``[2, 4]``."""
+    weights = np.clip(scores, 1e-9, 1.0)
+    mean = weights @ boxes / weights.sum()
+    near, low, high = EDGE * max(width, height), boxes.min(axis=0), boxes.max(axis=0)
+    starts = np.where(low[:2] <= near, low[:2], mean[:2])
+    ends = np.where(high[2:] >= np.array([width, height]) - near, high[2:], mean[2:])
+    return np.concatenate([starts, ends])

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.anonymize.detect import Detector
 from pipeline.anonymize.entry import VERSION, digest
+from pipeline.anonymize.looks import mirror_of
 from pipeline.config.plain import plain
 from pipeline.config.schema import AnonymizeConfig, DetectorConfig
 
@@ -42,7 +43,7 @@ def as_it_looks(config: AnonymizeConfig, detector: Detector) -> AnonymizeConfig:
     """The same, but for the tiles and the mirror image: what the detector is really shown."""
     tiling = getattr(detector, "tiling", None)
     min_face = tiling.min_face if tiling else config.detector.min_face
-    tiles, mirror = tiling.tiles if tiling else "off", getattr(detector, "mirror", "off")
+    tiles, mirror = tiling.tiles if tiling else "off", mirror_of(detector)
     shown = replace(config.detector, tiles=tiles, min_face=min_face, mirror=mirror)
     return replace(config, detector=shown)
 

@@ -37,7 +37,7 @@ from pipeline.config.validate import validate
 
 T = TypeVar("T")
 DETECT_TOGETHER = 4
-"""Frames handed to the detector at once: what is held upright in memory at a time."""
+"""Frames handed to the detector at once: what is held upright in memory at a time, and one mirror image."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Shared:
         with self._in_turn():
             return look(self._detector, pictures, reduced, only)
 
-    def once(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+    def look_once(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
         """See :func:`look_once`."""
         with self._in_turn():
             return look_once(self._detector, pictures)

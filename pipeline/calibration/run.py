@@ -35,7 +35,7 @@ class Calibration:
         score_map: the identity where it was not possible.
         reason: why it was not possible; empty if it was.
         precision, recall: at :data:`OPERATING` on the split that it was fitted to.
-        precision_lower_bound: what decided where :data:`OPERATING` is, and what a release's gate asks for.
+        precision_lower_bound: what decided where :data:`OPERATING` is; a release's gate asks for as much.
         before, after: reliability there, of the detections that the tool keeps.
     """
 
@@ -76,7 +76,8 @@ def calibrate(
         model: what the SavedModel was made of.
         saved_model: its folder; any map that it holds already is replaced.
         coco_jsons: pictures that the detector was not trained on.
-        evaluation: the overlap that counts as found, whether faces that nobody labelled count, and tiles.
+        evaluation: the overlap that counts as found, whether faces that nobody labelled count, tiles, and
+            mirror images.
         folder: where to write the calibrated SavedModel; default: in the place of the given one.
         plot: where to draw how reliable scores are, before and after.
     """

@@ -107,7 +107,7 @@ def _write_json(path: Path, content: Any) -> None:
 
 def summary(evaluation: Evaluation) -> str:
     """The figures that one looks at first, in Markdown."""
-    metrics = evaluation.metrics
+    metrics, settings = evaluation.metrics, evaluation.settings
     lines = [
         f"# {evaluation.name} on {evaluation.dataset}",
         "",
@@ -119,7 +119,8 @@ def summary(evaluation: Evaluation) -> str:
         *_headline_table(evaluation),
         "",
         "Exposed: more than 20 % of the top 70 % of the labelled face stays unredacted, with "
-        f"`redact.margin={evaluation.settings['redact']['margin']:g}`.",
+        f"`redact.margin={settings['redact']['margin']:g}`, after looking with "
+        f"`detector.tiles={settings['tiles']}` and `detector.mirror={settings['mirror']}`.",
         "",
         *table(("slice", "faces", "recall", "95 %", "exposed", "95 %"), _slice_rows(evaluation)),
         "",

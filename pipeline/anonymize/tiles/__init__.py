@@ -2,6 +2,6 @@
 
 from pipeline.anonymize.tiles.detector import TiledDetector, look, look_once, tiled
 from pipeline.anonymize.tiles.grid import NEEDED, Tile, Tiling
-from pipeline.anonymize.tiles.merge import best_of_each
+from pipeline.anonymize.tiles.merge import SAME, best_of_each
 
-__all__ = ["NEEDED", "Tile", "TiledDetector", "Tiling", "best_of_each", "look", "look_once", "tiled"]
+__all__ = ["NEEDED", "SAME", "Tile", "TiledDetector", "Tiling", "best_of_each", "look", "look_once", "tiled"]

@@ -16,7 +16,8 @@ from pipeline.anonymize.tiles.merge import Seen, merged
 from pipeline.boxes import Boxes
 
 TOGETHER = 4
-"""Views handed to the detector at once: whatever the picture, no more of them are in memory."""
+"""Views handed to the detector at once: whatever the picture, no more of them are in memory, but for
+the mirror image of one."""
 _SPARSE = 61
 """A first look at every so many pixels tells almost every tile that is not of one colour."""
 
@@ -72,7 +73,7 @@ class TiledDetector:
                 for views, picture in zip(seen, pictures, strict=True)
             ]
 
-    def once(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def look_once(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :func:`look_once`."""
         return look_once(self.detector, pictures)
 
@@ -101,14 +102,13 @@ def look(
 ) -> list[Detections]:
     """As :meth:`TiledDetector.detect`, of any detector."""
     if getattr(detector, "tiling", None) is None:
-        return detector.detect(pictures)
+        return list(detector.detect(pictures))
     return detector.detect(pictures, reduced, only)  # type: ignore[call-arg]  # it tiles
 
 
 def look_once(detector: Detector, pictures: Sequence[Picture]) -> list[Detections]:
     """Each picture as one full view and not mirrored, of any detector, whatever it would do on its own."""
-    once = getattr(detector, "once", detector.detect)
-    return once(pictures)
+    return list(getattr(detector, "look_once", detector.detect)(pictures))
 
 
 def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:

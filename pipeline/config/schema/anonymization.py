@@ -44,7 +44,7 @@ class DetectorConfig:
     mirror: str = value(
         "auto",
         "when the detector is shown the mirror image, too: auto, where a score is in doubt (from a fifth of "
-        "score_threshold up to it); always; off, never",
+        "score_threshold, but 0.05 at least, up to it); always; off, never",
         choices=MIRRORS,
     )
     score_threshold: float = value(
