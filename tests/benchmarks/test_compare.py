@@ -128,7 +128,8 @@ def test_veil_is_computed_as_asked_and_warm(tmp_path: Path, pictures, runtime: s
     (result,) = comparison.run()
     assert result.evaluation and result.note == runtime
     if runtime == "openvino":
-        compiled = comparison._detector("veil", veil)._compiled  # type: ignore[attr-defined]
+        detector = comparison._detector("veil", veil, config.evaluation)
+        compiled = detector._compiled  # type: ignore[attr-defined]
         assert set(compiled) == set(canvas_sizes(SIDE, oblong=True))
 
 
