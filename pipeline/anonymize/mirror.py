@@ -1,20 +1,19 @@
 """A second opinion where a detector is in doubt: it is shown the mirror image as well.
 
 A network that is not sure of a face is often sure of its mirror image, and where it sees both, the face lies
-between them. docs/anonymize.md says what that finds, and what asking it of every picture would cost.
+between them. docs/anonymize.md says what that finds, and what it costs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anonymize.detect.common import Detections, Detector, Picture
-from pipeline.anonymize.tiles import SAME, best_of_each, look_once
+from pipeline.anonymize.detect.common import Detections, Detector, Picture, Wrapped
+from pipeline.anonymize.tiles import SAME, best_of_each
 from pipeline.boxes import Boxes
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 
@@ -27,31 +26,19 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class MirroredDetector:
-    """A detector that is asked twice: ``always``, or when a score is a doubt. As thread-safe as it is.
+class MirroredDetector(Wrapped):
+    """A detector that is asked twice: ``always``, or when a score is a doubt.
 
     See :func:`together` for what becomes of two answers.
     """
 
-    detector: Detector
     always: bool
     threshold: float
-
-    @property
-    def digest(self) -> str:
-        """Of the weights; the mirror is a setting."""
-        return self.detector.digest
 
     @property
     def mirror(self) -> str:
         """As the setting says it."""
         return "always" if self.always else "auto"
-
-    def __getattr__(self, name: str) -> Any:
-        """What else the detector says of itself: ``runtime``, ``input_size``."""
-        if name.startswith("__") or name == "detector":
-            raise AttributeError(name)
-        return getattr(self.detector, name)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :class:`Detector`. One mirror image at a time is in memory."""
@@ -59,10 +46,6 @@ class MirroredDetector:
             self._asked_again(picture, found) if self.always or self._in_doubt(found) else found
             for picture, found in zip(pictures, self.detector.detect(pictures), strict=True)
         ]
-
-    def look_once(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """See :func:`look_once`."""
-        return look_once(self.detector, pictures)
 
     def _in_doubt(self, found: Detections) -> bool:
         low, high = max(DOUBT * self.threshold, SCORE_FLOOR), self.threshold

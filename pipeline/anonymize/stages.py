@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anonymize import timings
-from pipeline.anonymize.detect import Detections, Detector
+from pipeline.anonymize.detect import Detections, Detector, look_once
 from pipeline.anonymize.entry import Face
 from pipeline.anonymize.images import (
     AtLeast,
@@ -30,7 +30,7 @@ from pipeline.anonymize.images import (
 )
 from pipeline.anonymize.images.model import Pixels
 from pipeline.anonymize.redact import Region, in_raster, redact, region_of_each, regions
-from pipeline.anonymize.tiles import look, look_once
+from pipeline.anonymize.tiles import look
 from pipeline.boxes import Boxes
 from pipeline.config.schema import DetectorConfig, LimitsConfig, Method, RedactConfig
 from pipeline.config.validate import validate

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anonymize.detect import PADDING, Detections, Detector, letterbox
-from pipeline.anonymize.tiles import look_once
+from pipeline.anonymize.detect import PADDING, Detections, Detector, letterbox, look_once
 from pipeline.boxes import Boxes
 
 Upright = NDArray[np.uint8]

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from pipeline.anonymize import Detections, anonymize_array, anonymize_file, anonymize_folder, stages
+from pipeline.anonymize.detect import look_once
 from pipeline.anonymize.looks import looking, mirror_of
 from pipeline.anonymize.mirror import MirroredDetector, together
 from pipeline.anonymize.recheck import verify_folder
-from pipeline.anonymize.tiles import look_once
 from pipeline.boxes import Boxes
 from pipeline.config.schema import AnonymizeConfig, DetectorConfig, EvaluationConfig, VerifyOutputConfig
 from pipeline.config.validate import validate

@@ -4,7 +4,7 @@ Importing this imports no TensorFlow; only the runtime that serves is imported, 
 """
 
 from pipeline.anonymize.detect.canvas import PADDING, letterbox
-from pipeline.anonymize.detect.common import Detections, Detector, Picture, model_digest
+from pipeline.anonymize.detect.common import Detections, Detector, Picture, look_once, model_digest
 from pipeline.anonymize.detect.load import expected_runtime, load_detector, serving
 from pipeline.anonymize.detect.open_vino import OpenVinoDetector
 from pipeline.anonymize.detect.saved_model import SavedModelDetector
@@ -19,6 +19,7 @@ __all__ = [
     "expected_runtime",
     "letterbox",
     "load_detector",
+    "look_once",
     "model_digest",
     "serving",
 ]

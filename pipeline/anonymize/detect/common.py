@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,33 @@ class Detector(Protocol):
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """Faces of each picture, given as uint8 ``[H, W, 3]`` RGB, upright."""
         ...
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A detector that asks another one, in a way of its own. As thread-safe as that is."""
+
+    detector: Detector
+
+    @property
+    def digest(self) -> str:
+        """Of the weights; how they are asked is a setting."""
+        return self.detector.digest
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the detector says of itself: ``runtime``, ``input_size``."""
+        if name.startswith("__") or name == "detector":
+            raise AttributeError(name)
+        return getattr(self.detector, name)
+
+    def look_once(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """See :func:`look_once`."""
+        return look_once(self.detector, pictures)
+
+
+def look_once(detector: Detector, pictures: Sequence[Picture]) -> list[Detections]:
+    """Each picture as one full view and not mirrored, of any detector, whatever it would do on its own."""
+    return list(getattr(detector, "look_once", detector.detect)(pictures))
 
 
 def check_picture(picture: Picture) -> None:

@@ -1,7 +1,7 @@
 """Small faces in large pictures: overlapping tiles beside the full view, merged (docs/tiles.md)."""
 
-from pipeline.anonymize.tiles.detector import TiledDetector, look, look_once, tiled
+from pipeline.anonymize.tiles.detector import TiledDetector, look, tiled
 from pipeline.anonymize.tiles.grid import NEEDED, Tile, Tiling
 from pipeline.anonymize.tiles.merge import SAME, best_of_each
 
-__all__ = ["NEEDED", "SAME", "Tile", "TiledDetector", "Tiling", "best_of_each", "look", "look_once", "tiled"]
+__all__ = ["NEEDED", "SAME", "Tile", "TiledDetector", "Tiling", "best_of_each", "look", "tiled"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
 from pipeline.anonymize import timings
-from pipeline.anonymize.detect.common import Detections, Detector, Picture
+from pipeline.anonymize.detect.common import Detections, Detector, Picture, Wrapped
 from pipeline.anonymize.tiles.grid import Tile, Tiling
 from pipeline.anonymize.tiles.merge import Seen, merged
 from pipeline.boxes import Boxes
@@ -23,25 +22,13 @@ _SPARSE = 61
 
 
 @dataclass(frozen=True)
-class TiledDetector:
-    """A detector that sees small faces in large pictures: see :class:`Tiling`. As thread-safe as it is.
+class TiledDetector(Wrapped):
+    """A detector that sees small faces in large pictures: see :class:`Tiling`.
 
     What it finds in tiles comes beside what it finds in the full view.
     """
 
-    detector: Detector
     tiling: Tiling
-
-    @property
-    def digest(self) -> str:
-        """Of the weights; the tiling is a setting."""
-        return self.detector.digest
-
-    def __getattr__(self, name: str) -> Any:
-        """What else the detector says of itself: ``runtime``, ``input_size``."""
-        if name.startswith("__") or name == "detector":
-            raise AttributeError(name)
-        return getattr(self.detector, name)
 
     def wanted_side(self, width: int, height: int) -> int | None:
         """Pixels that the longer side of a picture of that size must keep; None: all."""
@@ -73,10 +60,6 @@ class TiledDetector:
                 for views, picture in zip(seen, pictures, strict=True)
             ]
 
-    def look_once(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """See :func:`look_once`."""
-        return look_once(self.detector, pictures)
-
     def _views(
         self, pictures: Sequence[Picture], reduced: Sequence[float], only: Boxes | None
     ) -> Iterator[tuple[int, Tile]]:
@@ -104,11 +87,6 @@ def look(
     if getattr(detector, "tiling", None) is None:
         return list(detector.detect(pictures))
     return detector.detect(pictures, reduced, only)  # type: ignore[call-arg]  # it tiles
-
-
-def look_once(detector: Detector, pictures: Sequence[Picture]) -> list[Detections]:
-    """Each picture as one full view and not mirrored, of any detector, whatever it would do on its own."""
-    return list(getattr(detector, "look_once", detector.detect)(pictures))
 
 
 def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:
