@@ -51,8 +51,9 @@ def test_faces_that_both_have_and_how_they_are_placed(
     for number in range(2):
         scene = texture(180, 240, seed=number)
         scene[20 + 60 * number : 90 + 60 * number, 30:140] = 255 * number  # no scene like the other
-        # One face alike, one placed lower (IoU 1/3), one that only the first has; the second set's pictures are
-        # twice as large. Redacted by the other's labels, the second face shows 8 of its top 28 rows, or 15.
+        # One face alike, one placed lower (IoU 1/3), one that only the first has; the second set's pictures
+        # are twice as large. Redacted by the other's labels, the second face shows 8 of its top 28 rows,
+        # or 15 of them.
         faces = [(10, 10, 50, 50), (100, 60, 140, 100), (180, 100, 200, 120)]
         label(tmp_path / "first", f"a{number}", scene, faces)
         large = np.asarray(cv2.resize(scene, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
