@@ -27,23 +27,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MirroredDetector(Wrapped):
-    """A detector that is asked twice: ``always``, or when a score is a doubt.
+    """A detector that is asked twice, see :func:`together` for what becomes of two answers.
 
-    See :func:`together` for what becomes of two answers.
+    Attributes:
+        mirror: ``always``, or ``auto``, when a score is a doubt.
+        threshold: from which on a score is none.
     """
 
-    always: bool
+    mirror: str
     threshold: float
-
-    @property
-    def mirror(self) -> str:
-        """As the setting says it."""
-        return "always" if self.always else "auto"
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :class:`Detector`. One mirror image at a time is in memory."""
         return [
-            self._asked_again(picture, found) if self.always or self._in_doubt(found) else found
+            self._asked_again(picture, found) if self.mirror == "always" or self._in_doubt(found) else found
             for picture, found in zip(pictures, self.detector.detect(pictures), strict=True)
         ]
 
@@ -63,7 +60,7 @@ def mirrored(detector: Detector, mirror: str, threshold: float) -> Detector:
     """The detector, asked as the setting says, and not as it was asked before."""
     if isinstance(detector, MirroredDetector):
         detector = detector.detector
-    return detector if mirror == "off" else MirroredDetector(detector, mirror == "always", threshold)
+    return detector if mirror == "off" else MirroredDetector(detector, mirror, threshold)
 
 
 def together(one: Detections, other: Detections, width: int, height: int) -> Detections:

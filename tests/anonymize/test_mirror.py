@@ -44,7 +44,7 @@ def picture(faces: Sequence[tuple[int, int, int]] = (FACE,)) -> Picture:
 
 def test_where_it_is_in_doubt_the_mirror_image_decides() -> None:
     detector = OneEyed()
-    (found,) = MirroredDetector(detector, always=False, threshold=0.5).detect([picture()])
+    (found,) = MirroredDetector(detector, mirror="auto", threshold=0.5).detect([picture()])
     np.testing.assert_allclose(found.scores, [0.9])
     np.testing.assert_allclose(found.boxes.xyxy, boxes_of([FACE]).xyxy, atol=1)
     assert detector.views == 2
@@ -66,15 +66,15 @@ def test_a_doubt_is_a_score_from_a_fifth_of_the_threshold_up_to_it_if_the_tool_k
     dim: float, threshold: float, views: int
 ) -> None:
     detector = OneEyed(dim)
-    MirroredDetector(detector, always=False, threshold=threshold).detect([picture()])
+    MirroredDetector(detector, mirror="auto", threshold=threshold).detect([picture()])
     assert detector.views == views
 
 
 def test_only_pictures_in_doubt_are_looked_at_again_unless_all_are_to_be() -> None:
     pictures = [picture([(20, 30, 50)]), picture(), picture([])]
-    for always, shown in ((False, [3, 1]), (True, [3, 1, 1, 1])):
+    for mirror, shown in (("auto", [3, 1]), ("always", [3, 1, 1, 1])):
         detector = OneEyed()
-        found = MirroredDetector(detector, always, 0.5).detect(pictures)
+        found = MirroredDetector(detector, mirror, 0.5).detect(pictures)
         assert [len(each) for each in found] == [1, 1, 0]
         assert [len(each) for each in detector.shown] == shown
 
