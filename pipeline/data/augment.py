@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -99,13 +100,14 @@ def build_look(strengths: Strengths, seed: int | None) -> A.Compose:
     )
 
 
-class _Thread(threading.local):
-    """What one of tf.data's threads works with: a Compose keeps state while it runs."""
+class _Tools:
+    """What one call works with: a Compose keeps state while it runs."""
 
-    crop: A.Compose
-    quarter: A.Compose
-    look: A.Compose
-    random: random.Random
+    def __init__(self, strengths: Strengths, size: int, seed: int | None) -> None:
+        self.crop = build_crop(strengths, size, seed)
+        self.quarter = build_crop(strengths, size // 2, seed)
+        self.look = build_look(strengths, seed)
+        self.random = random.Random(seed)
 
 
 class Augmenter:
@@ -120,22 +122,22 @@ class Augmenter:
         self.size = size
         self._strengths = strengths
         self._seed = seed
-        self._local = _Thread()
-        self._count = itertools.count()
+        self._idle: list[_Tools] = []
+        self._made = itertools.count()
         self._recent: deque[tuple[Picture, Boxes, Labels]] = deque(maxlen=RECENT)
 
     def augment(self, image: Picture, boxes: Boxes, labels: Labels) -> tuple[Picture, Boxes, Labels]:
         """Pure NumPy. Returns the image, the boxes that are left and their labels."""
-        mine = self._mine()
         xyxy = np.clip(boxes[:, [1, 0, 3, 2]], 0.0, 1.0)
         this = image, xyxy, labels
         recent = list(self._recent)
         self._recent.append(this)
-        if len(recent) >= 3 and mine.random.random() < self._strengths.mosaic:
-            square, left, kept = self._mosaic([this, *mine.random.sample(recent, 3)], mine.quarter)
-        else:
-            square, left, kept = _cropped(this, mine.crop)
-        return mine.look(image=square)["image"], left[:, [1, 0, 3, 2]], kept
+        with self._tools() as tools:
+            if len(recent) >= 3 and tools.random.random() < self._strengths.mosaic:
+                square, left, kept = self._mosaic([this, *tools.random.sample(recent, 3)], tools.quarter)
+            else:
+                square, left, kept = _cropped(this, tools.crop)
+            return tools.look(image=square)["image"], left[:, [1, 0, 3, 2]], kept
 
     def _mosaic(
         self, parts: list[tuple[Picture, Boxes, Labels]], crop: A.Compose
@@ -152,15 +154,19 @@ class Augmenter:
             labels.append(kept)
         return square, np.concatenate(boxes), np.concatenate(labels)
 
-    def _mine(self) -> _Thread:
-        mine = self._local
-        if not hasattr(mine, "crop"):
-            seed = None if self._seed is None else self._seed + next(self._count)
-            mine.crop = build_crop(self._strengths, self.size, seed)
-            mine.quarter = build_crop(self._strengths, self.size // 2, seed)
-            mine.look = build_look(self._strengths, seed)
-            mine.random = random.Random(seed)
-        return mine
+    @contextmanager
+    def _tools(self) -> Iterator[_Tools]:
+        """Lends those that no other call works with.
+
+        They cannot belong to a thread: to Python, each call by TensorFlow's is one of a new thread.
+        """
+        try:
+            tools = self._idle.pop()
+        except IndexError:
+            seed = None if self._seed is None else self._seed + next(self._made)
+            tools = _Tools(self._strengths, self.size, seed)
+        yield tools
+        self._idle.append(tools)
 
     def __call__(self, decoded: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         labels = [tf.cast(decoded[f"groundtruth_{key}"], tf.int64) for key in ("classes", "is_crowd")]

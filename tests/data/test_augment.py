@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline.config.schema import AugmentConfig
-from pipeline.data.augment import MIN_VISIBLE, Augmenter
+from pipeline.data import augment
+from pipeline.data.augment import MIN_VISIBLE, Augmenter, build_look
 from pipeline.data.cropping import FOCUS_SIDES
 
 GEOMETRY_ONLY = {"colour": 0.0, "grey": 0.0, "blur": 0.0, "jpeg": 0.0, "noise": 0.0, "dropout": 0.0}
@@ -110,3 +111,20 @@ def test_a_box_keeps_its_crowd_flag() -> None:
     out = augmenter(decoded)
     assert out["groundtruth_is_crowd"].numpy().tolist() == [False, True]
     assert out["groundtruth_boxes"].shape == (2, 4)
+
+
+def test_what_a_call_works_with_is_lent_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(augment, "build_look", lambda *given: made.append(given) or build_look(*given))
+    augmenter = Augmenter(AugmentConfig(scale_min=1.0), 64, seed=1)
+    image, boxes = _marked(0)
+    decoded = {
+        "image": tf.constant(image),
+        "groundtruth_boxes": tf.constant(boxes),
+        "groundtruth_classes": tf.constant([1, 1], tf.int64),
+        "groundtruth_is_crowd": tf.constant([False, False]),
+    }
+    pictures = tf.data.Dataset.from_tensors(decoded).repeat(30).map(augmenter, num_parallel_calls=2)
+    seen = {out["image"].numpy().tobytes() for out in pictures}
+    assert len(made) <= 2, "one for each of the threads"
+    assert len(seen) == 30, "and yet no two pictures are alike"
