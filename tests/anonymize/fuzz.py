@@ -121,7 +121,7 @@ def exposed(output: Picture, entry: Entry) -> bool:
     Broken pictures are full of magenta specks, whose score moves a little when a JPEG is written again: a
     face counts from 16 pixels on, and only if nothing at its place was near the threshold before.
     """
-    config = VerifyConfig(score_threshold=0.6)
+    config = VerifyConfig(score_threshold=0.6, scales=[1.0])
     (findings,) = look_again(QuickDetector(), [Redacted(output, entry.faces)], config, RedactConfig())
     near = Boxes(np.array([face.box for face in entry.candidates if face.score > 0.4]).reshape(-1, 4))
     found = Boxes(np.array([finding.box for finding in findings]).reshape(-1, 4))

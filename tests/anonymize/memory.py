@@ -7,7 +7,6 @@ looks at everything as ever, and what is found are painted faces all the same.
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,13 +48,19 @@ class Weighed:
     def start(self, files: int) -> None: ...
 
     def advance(self, path: str, entry: Entry) -> None:
-        status = Path("/proc/self/status").read_text()
-        kilobytes = int(status.partition("VmRSS:")[2].split()[0])
-        print(kilobytes >> 10, flush=True)
+        print(megabytes("VmRSS"), flush=True)
+
+
+def megabytes(name: str) -> int:
+    """Resident memory: ``VmRSS`` now, ``VmHWM`` at most.
+
+    Not by getrusage, whose peak a process inherits from the one that starts it.
+    """
+    return int(Path("/proc/self/status").read_text().partition(f"{name}:")[2].split()[0]) >> 10
 
 
 if __name__ == "__main__":
     data, out, *model = sys.argv[1:]
     detector = Both(model[0]) if model else QuickDetector()
     anonymize_folder(data, out, detector=detector, config=AnonymizeConfig(), watch=Weighed())
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    print(megabytes("VmHWM"))

@@ -135,7 +135,9 @@ def _read_metadata(webp: WebP, name: bytes, body: bytes) -> None:
 def assemble(webp: WebP, pictures: list[Bitstream]) -> bytes:
     """The file, with what is allowed of the metadata."""
     exif = build_exif(webp.exif)
-    flags = (webp.flags & (_ALPHA | _ANIMATED)) | (_ICC if webp.icc else 0) | (_EXIF if exif else 0)
+    flags = (webp.flags & _ALPHA) | (_ICC if webp.icc else 0) | (_EXIF if exif else 0)
+    if webp.animation:  # whatever the file said of itself
+        flags |= _ANIMATED
     parts: list[Chunk] = []
     if flags or len(pictures[0].chunks) > 1:
         parts.append(vp8x(flags or _ALPHA, *webp.canvas))

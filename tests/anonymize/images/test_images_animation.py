@@ -121,6 +121,18 @@ def test_every_frame_can_have_its_own_region(tmp_path: Path) -> None:
         np.testing.assert_array_equal(inside, np.full_like(inside, 7 * i))
 
 
+def test_a_webp_that_does_not_say_that_it_is_animated_stays_one(tmp_path: Path) -> None:
+    data = bytearray(MAKERS["webp lossy"]())
+    assert data[12:16] == b"VP8X" and data[20] & 0x02
+    data[20] &= ~0x02
+    picture = opened(tmp_path, bytes(data))
+    redacted = picture.frames[0].pixels.copy()
+    redacted[:20, :20] = 0
+    after, out = rewritten(tmp_path, picture, {0: redacted})
+    assert len(after.frames) == len(picture.frames) > 1
+    assert out[20] & 0x02, "what every reader goes by"
+
+
 def test_gif_structure_stays(tmp_path: Path) -> None:
     data = MAKERS["gif local palettes"]()
     picture = opened(tmp_path, data)
