@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 from pipeline.anonymize.detect import (
-    Detections,
     OpenVinoDetector,
     Picture,
     SavedModelDetector,
@@ -18,9 +19,13 @@ from pipeline.anonymize.detect import (
     load_detector,
 )
 from pipeline.anonymize.detect.engine import OpenVino
+from pipeline.anonymize.detect.suppress import Floats, Suppression
+from pipeline.calibration.score_map import kept_score_map
 from pipeline.data.sample import generate
 
 pytestmark = pytest.mark.slow
+ROUNDING = 1e-5
+"""Of an overlap, between two signatures of one model on one picture; 4e-6 was seen."""
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +70,25 @@ def test_suppression_is_the_models_own_to_the_box(
         kept = fast.suppression.keep(raw["boxes"], raw.get("raw_scores", raw["scores"]))
         count = int(wanted["num_detections"])
         ranks = raw.get("raw_scores", raw["scores"])
-        voted = fast.suppression.vote(raw["boxes"][kept], ranks[kept], raw["boxes"], ranks)
-        np.testing.assert_allclose(voted, wanted["detection_boxes"][:count], atol=1e-6)
+        found = wanted["detection_boxes"][:count]
+        voted = votes(fast.suppression, raw["boxes"], ranks, kept)
+        apart = np.min([np.abs(boxes - found) for boxes in voted], axis=0)
+        np.testing.assert_array_less(apart, 1e-6)
         np.testing.assert_allclose(raw["scores"][kept], wanted["detection_scores"][:count], rtol=1e-6)
+
+
+def votes(suppression: Suppression, boxes: Floats, ranks: Floats, kept: NDArray[np.intp]) -> list[Floats]:
+    """The vote, also with its limit moved by what two signatures' last digits move an overlap by."""
+    moved = [replace(suppression, vote_iou=suppression.vote_iou + by) for by in (0, -ROUNDING, ROUNDING)]
+    return [each.vote(boxes[kept], ranks[kept], boxes, ranks) for each in moved]
 
 
 @pytest.mark.parametrize("runtime", OpenVino().runtimes)
 def test_every_face_is_found_where_tensorflow_finds_it(
     released: Path, reference: SavedModelDetector, pictures: list[Picture], runtime: str
 ) -> None:
-    scores, boxes = {"openvino": (1e-3, 0.99), "openvino_bf16": (0.04, 0.9)}[runtime]
+    scores, boxes = {"openvino": (1e-3, 0.99), "openvino_bf16": (0.02, 0.9)}[runtime]
+    network = kept_score_map(released).inverse
     found = load_detector(released, runtime=runtime).detect(pictures)
     wanted = reference.detect(pictures)
     assert sum(len(each.at_least(0.5)) for each in wanted) > 10
@@ -82,11 +96,8 @@ def test_every_face_is_found_where_tensorflow_finds_it(
         for these, those in ((one, other), (other, one)):
             sure = these.at_least(0.2)
             if len(sure):
-                near(sure, those, scores, boxes)
-
-
-def near(sure: Detections, those: Detections, scores: float, boxes: float) -> None:
-    overlaps = sure.boxes.iou(those.boxes)
-    best = overlaps.argmax(axis=1)
-    assert overlaps.max(axis=1).min() >= boxes
-    np.testing.assert_allclose(those.scores[best], sure.scores, atol=scores)
+                overlaps = sure.boxes.iou(those.boxes)
+                best = overlaps.argmax(axis=1)
+                assert overlaps.max(axis=1).min() >= boxes
+                # calibration stretches differences sixfold where its map is steep
+                np.testing.assert_allclose(network(those.scores[best]), network(sure.scores), atol=scores)
