@@ -13,7 +13,8 @@ def warmed(detector: Detector) -> Detector:
 
     OpenVINO reads what is compiled for a size when the first such canvas comes.
     """
-    side = getattr(detector, "input_size", None)
+    side, part = getattr(detector, "input_size", None), getattr(detector, "part_size", None)
     for size in canvas_sizes(side, getattr(detector, "oblong", False)) if side else []:
-        detector.detect([np.zeros((*size, 3), np.uint8)])
+        look = detector.detect_parts if size == (part, part) else detector.detect  # type: ignore[attr-defined]
+        look([np.zeros((*size, 3), np.uint8)])
     return detector

@@ -82,7 +82,7 @@ def test_an_accepted_gate_releases_and_the_card_and_mlflow_say_so(
     gates = {gate["name"]: (gate["passed"], gate["accepted"]) for gate in card["gates"]}
     assert gates["calibrated"] == (False, True) and gates["signatures"] == (True, False)
     text = (released / "README.md").read_text()
-    assert "`calibrated` was accepted" in text and "not calibrated" in text
+    assert "Failed, and accepted by decision:\n\n- `calibrated`: the detector is not calibrated" in text
     assert (released / "saved_model.pb").is_file() and (released / "reliability.png").is_file()
     with sqlite3.connect(place / "mlflow.db") as store:
         aliases = dict(store.execute("select alias, version from registered_model_aliases"))

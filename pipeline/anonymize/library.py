@@ -58,7 +58,7 @@ def anonymize_array(
         score_threshold: faces at or above it are redacted.
         tiles: what the detector is shown beside the whole picture; see :class:`DetectorConfig`.
         min_face: smallest face that ``tiles="auto"`` looks for, in pixels.
-        mirror: when the detector is shown the mirror image, too; see :class:`DetectorConfig`.
+        mirror: when the detector looks again, at the mirror image; see :class:`DetectorConfig`.
 
     Raises:
         ValueError: the array has another shape or type.

@@ -1,7 +1,7 @@
-"""A second opinion where a detector is in doubt: it is shown the mirror image as well.
+"""A second opinion where a detector is in doubt: it is shown the mirror image there, and larger.
 
-A network that is not sure of a face is often sure of its mirror image, and where it sees both, the face lies
-between them. docs/anonymize.md says what that finds, and what it costs.
+A network that is not sure of a face is often sure of its mirror image, and of a larger one; where it sees
+both, the face lies between them. docs/anonymize.md says what that finds, and what it costs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anonymize.detect.common import Detections, Detector, Picture, Wrapped
-from pipeline.anonymize.tiles import SAME, best_of_each
+from pipeline.anonymize.parts import Scale, parts, turned, turned_back
+from pipeline.anonymize.tiles import SAME, Tile, best_of_each
 from pipeline.boxes import Boxes
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 
 DOUBT = 0.2
 """Share of the threshold from which on a score that does not reach it is a doubt."""
+SURER, NEW = 0.9, 0.8
+"""What a score counts in a part, of a face that the whole view shows, too, and of one that it does not: a
+part has less around it to tell faces by, and what it alone shows may be of anything."""
+SHOWN = 0.3
+"""Intersection over union from which on the whole view shows it, too."""
 EDGE = 0.005
 """Of the longer side of a picture: a box that ends so near to its side ends there."""
 
@@ -30,7 +36,9 @@ class MirroredDetector(Wrapped):
     """A detector that is asked twice, see :func:`together` for what becomes of two answers.
 
     Attributes:
-        mirror: ``always``, or ``auto``, when a score is a doubt.
+        mirror: ``always``, the whole mirror image; or ``auto``, where a score is a doubt, the mirror image of
+            that part, larger. Where the face is too large for a part, or the detector does not say how large
+            its parts are, that is the whole mirror image as well.
         threshold: from which on a score is none.
     """
 
@@ -39,21 +47,44 @@ class MirroredDetector(Wrapped):
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :class:`Detector`. One mirror image at a time is in memory."""
-        return [
-            self._asked_again(picture, found) if self.mirror == "always" or self._in_doubt(found) else found
-            for picture, found in zip(pictures, self.detector.detect(pictures), strict=True)
-        ]
+        again = self._whole if self.mirror == "always" else self._where_in_doubt
+        pairs = zip(pictures, self.detector.detect(pictures), strict=True)
+        return [again(picture, found) for picture, found in pairs]
 
-    def _in_doubt(self, found: Detections) -> bool:
-        low, high = max(DOUBT * self.threshold, SCORE_FLOOR), self.threshold
-        return bool(((found.scores >= low) & (found.scores < high)).any())
+    def _where_in_doubt(self, picture: Picture, found: Detections) -> Detections:
+        doubts = found.boxes[(found.scores >= self._doubt) & (found.scores < self.threshold)]
+        if not len(doubts):
+            return found
+        side = getattr(self.detector, "part_size", None)
+        if side is None:
+            return self._whole(picture, found)
+        height, width = picture.shape[:2]
+        scale = Scale(width, height, self.input_size / max(width, height), side)
+        tiles, large = parts(doubts, scale)
+        if len(large):
+            found = self._whole(picture, found)
+        return self._parts(picture, found, tiles, scale) if tiles else found
 
-    def _asked_again(self, picture: Picture, found: Detections) -> Detections:
+    @property
+    def _doubt(self) -> float:
+        return max(DOUBT * self.threshold, SCORE_FLOOR)
+
+    def _parts(self, picture: Picture, found: Detections, tiles: list[Tile], scale: Scale) -> Detections:
+        asked = self.detector.detect_parts([turned(picture, tile) for tile in tiles])  # type: ignore[attr-defined]
+        seen = [turned_back(each, tile, scale) for each, tile in zip(asked, tiles, strict=True)]
+        boxes = Boxes(np.concatenate([each.boxes.xyxy for each in seen]))
+        best = best_of_each(boxes, np.concatenate([each.scores for each in seen]))
+        known = found.boxes[found.scores >= self._doubt]
+        shown = best.boxes.iou(known).max(axis=1, initial=0) >= SHOWN
+        other = Detections(best.boxes, best.scores * np.where(shown, SURER, NEW))
+        return together(found, other, scale.width, scale.height)
+
+    def _whole(self, picture: Picture, found: Detections) -> Detections:
         height, width = picture.shape[:2]
         (seen,) = self.detector.detect([np.ascontiguousarray(picture[:, ::-1])])
         xmin, ymin, xmax, ymax = seen.boxes.xyxy.T
-        turned = Boxes(np.stack([width - xmax, ymin, width - xmin, ymax], axis=1))
-        return together(found, Detections(turned, seen.scores), width, height)
+        back = Boxes(np.stack([width - xmax, ymin, width - xmin, ymax], axis=1))
+        return together(found, Detections(back, seen.scores), width, height)
 
 
 def mirrored(detector: Detector, mirror: str, threshold: float) -> Detector:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.anonymize.detect import Detections, Detector, Picture, SavedModelDetector
+from pipeline.anonymize.detect.common import picture_digest
 from pipeline.anonymize.looks import looking
 from pipeline.calibration.fit import OPERATING, fit, lower_bound, operating_score
-from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
+from pipeline.calibration.score_map import CALIBRATION, FloatArray, ScoreMap, kept_score_map
 from pipeline.calibration.scored import Scored, score_all
 from pipeline.config.schema import CalibrationConfig, EvaluationConfig, ModelConfig
 from pipeline.config.schema.anonymization import SCORE_FLOOR
@@ -23,7 +24,12 @@ from pipeline.evaluation.predict import Progress, load_any, predict
 from pipeline.evaluation.reliability import Reliability, reliability
 from pipeline.evaluation.slices import Rate, rate
 
-RAW = "detection_raw_scores"
+RAW = {"detection_scores": "detection_raw_scores", "scores": "raw_scores"}
+"""Where a signature's raw scores are, that stand in for its calibrated ones."""
+ROUNDS = 8
+"""Maps at most that are tried; of the released detectors the second holds."""
+STEP = 0.01
+"""Raw score by which one that did not hold is raised at least."""
 log = logging.getLogger(__name__)
 
 
@@ -77,7 +83,7 @@ def calibrate(
         saved_model: its folder; any map that it holds already is replaced.
         coco_jsons: pictures that the detector was not trained on.
         evaluation: the overlap that counts as found, whether faces that nobody labelled count, tiles, and
-            mirror images.
+            where the detector looks again.
         folder: where to write the calibrated SavedModel; default: in the place of the given one.
         plot: where to draw how reliable scores are, before and after.
     """
@@ -88,10 +94,8 @@ def calibrate(
         export_calibrated(model, saved_model, target, ScoreMap())
         saved_model = target
     pictures = calibration_pictures(coco_jsons, evaluation)
-    detector = looking(raw_detector(saved_model, evaluation.runtime), _without_doubt(evaluation))
-    predictions = predict(detector, pictures, progress)
-    scored = score_all(pictures, predictions.detections, evaluation.iou)
-    found = assess(scored, config)
+    raw = raw_detector(saved_model, evaluation.runtime)
+    found, scored = fit_where_it_looks(raw, pictures, config, evaluation, progress)
     if found.reason:
         log.warning("NOT CALIBRATED: %s. Scores stay as the network gives them", found.reason)
     added = sum(int(each.added.sum()) for each in pictures if each.added is not None)
@@ -109,11 +113,48 @@ def calibration_pictures(coco_jsons: Iterable[Path], evaluation: EvaluationConfi
     return read_labelled(coco_jsons, consensus=evaluation.consensus != "as_labelled")
 
 
-def _without_doubt(evaluation: EvaluationConfig) -> EvaluationConfig:
-    """The same, but that where the tool may look at a mirror image, every one is looked at: raw scores do not
-    say yet what is a doubt. So precision is, if anything, held a little higher than asked for.
+def fit_where_it_looks(
+    raw: Detector,
+    pictures: Sequence[LabelledFaces],
+    config: CalibrationConfig,
+    evaluation: EvaluationConfig,
+    progress: Progress | None = None,
+) -> tuple[Calibration, Scored]:
+    """The map for what the tool finds with that map, and what that is: its doubts are scores, too.
+
+    So the detector looks and is calibrated in turn, until a map holds where it makes the detector look.
+
+    Args:
+        raw: gives scores as its network does.
     """
-    return dataclasses.replace(evaluation, mirror="off" if evaluation.mirror == "off" else "always")
+    raw = _Remembering(raw)
+    scored = _looked(raw, ScoreMap(), pictures, evaluation, progress)
+    found, least = assess(scored, config), 0.0
+    for number in range(ROUNDS if evaluation.mirror == "auto" else 0):
+        if found.reason:
+            break
+        scored = _looked(raw, found.score_map, pictures, evaluation, progress)
+        held = judged(found.score_map, scored, config)
+        if number and held.precision_lower_bound >= config.precision:
+            return held, scored
+        if number:  # never down again: what is stricter has more doubts, and what is milder did not hold
+            least = float(found.score_map.inverse(OPERATING)) + STEP
+        found = assess(scored, config, least)
+    return found, scored
+
+
+def _looked(
+    raw: Detector,
+    score_map: ScoreMap,
+    pictures: Sequence[LabelledFaces],
+    evaluation: EvaluationConfig,
+    progress: Progress | None,
+) -> Scored:
+    """What the tool would find with that map; scores as the network gives them."""
+    detector = looking(_Rescored(raw, score_map), evaluation)
+    found = predict(detector, pictures, progress).detections
+    plain = [Detections(each.boxes, score_map.inverse(each.scores)) for each in found]
+    return score_all(pictures, plain, evaluation.iou)
 
 
 def _draw(found: Calibration, scored: Scored, path: Path) -> None:
@@ -125,18 +166,27 @@ def _draw(found: Calibration, scored: Scored, path: Path) -> None:
     save_reliability(measured, title, path)
 
 
-def assess(scored: Scored, config: CalibrationConfig) -> Calibration:
-    """The map for what was found on labelled pictures, and how well it fits them."""
+def assess(scored: Scored, config: CalibrationConfig, least: float = 0.0) -> Calibration:
+    """The map for what was found on labelled pictures, and how well it fits them.
+
+    Args:
+        least: raw score that comes to :data:`OPERATING` at least.
+    """
     score_map, reason = ScoreMap(), ""
     if scored.faces < config.min_faces:
         reason = f"{scored.faces} labelled faces, calibration.min_faces={config.min_faces}"
     elif operating := operating_score(scored, config.precision, config.confidence):
-        score_map = fit(scored, operating)
+        score_map = fit(scored, max(operating, least))
     else:
         reason = (
             f"at no score are {config.precision:.0%} of the detections right "
             f"(calibration.precision, with a confidence of {config.confidence:.0%})"
         )
+    return judged(score_map, scored, config, reason)
+
+
+def judged(score_map: ScoreMap, scored: Scored, config: CalibrationConfig, reason: str = "") -> Calibration:
+    """How well a map fits what was found."""
     calibrated = score_map(scored.scores)
     mapped = dataclasses.replace(scored, scores=calibrated)
     right, found = mapped.counts(OPERATING)
@@ -180,7 +230,7 @@ def raw_detector(saved_model: Path, runtime: str = "tensorflow") -> Detector:
     detector = load_any(saved_model, runtime=runtime)
     if isinstance(detector, SavedModelDetector):
         return dataclasses.replace(detector, model=_RawOutputs(detector.model))
-    return _Unmapped(detector, kept_score_map(saved_model))
+    return _Rescored(detector, kept_score_map(saved_model).inverse)
 
 
 class _RawOutputs:
@@ -190,24 +240,53 @@ class _RawOutputs:
         self._model = model  # owns the variables
         self.signatures = {
             name: functools.partial(self._raw, model.signatures[name])
-            for name in ("batched", "serving_default")
+            for name in ("batched", "serving_default", "raw")
             if name in model.signatures
         }
 
     @staticmethod
     def _raw(call: Callable[..., Mapping[str, Any]], **images: Any) -> dict[str, Any]:
         found = call(**images)
-        return {**found, "detection_scores": found.get(RAW, found["detection_scores"])}
+        return {**found, **{name: found.get(raw, found[name]) for name, raw in RAW.items() if name in found}}
 
 
-class _Unmapped:
-    """A detector on a runtime that gives calibrated scores only."""
+class _Rescored:
+    """A detector whose scores go through a function of them that rises."""
 
-    def __init__(self, detector: Detector, score_map: ScoreMap) -> None:
-        self._detector, self._score_map = detector, score_map
+    def __init__(self, detector: Detector, rescore: Callable[[FloatArray], FloatArray]) -> None:
+        self._detector, self._rescore = detector, rescore
 
     def __getattr__(self, name: str) -> Any:
-        """What else the detector says of itself: ``digest``, ``input_size``, ``runtime``."""
+        """What else the detector says of itself: ``input_size``, ``runtime``, ``part_size``."""
+        if name.startswith("_") or name == "look_once":
+            raise AttributeError(name)
+        return getattr(self._detector, name)
+
+    @property
+    def digest(self) -> str:
+        return self._detector.digest
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        return self._rescored(self._detector.detect(pictures))
+
+    def detect_parts(self, parts: Sequence[Picture]) -> list[Detections]:
+        return self._rescored(self._detector.detect_parts(parts))  # type: ignore[attr-defined]  # it has parts
+
+    def _rescored(self, found: Sequence[Detections]) -> list[Detections]:
+        return [Detections(each.boxes, self._rescore(each.scores)) for each in found]
+
+
+class _Remembering:
+    """A detector that is asked once for each whole picture: rounds of calibration differ in parts only."""
+
+    timed = False
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._known: dict[str, Detections] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the detector says of itself."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._detector, name)
@@ -217,7 +296,8 @@ class _Unmapped:
         return self._detector.digest
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        return [
-            Detections(found.boxes, self._score_map.inverse(found.scores))
-            for found in self._detector.detect(pictures)
-        ]
+        names = [picture_digest(picture) for picture in pictures]
+        new = [number for number, name in enumerate(names) if name not in self._known]
+        found = self._detector.detect([pictures[number] for number in new]) if new else []
+        self._known |= {names[number]: each for number, each in zip(new, found, strict=True)}
+        return [self._known[name] for name in names]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.anonymize.detect import Detections, Detector, Picture, serving
+from pipeline.anonymize.detect.common import picture_digest
 from pipeline.boxes import Boxes
 
 FORM = 1
@@ -20,6 +20,8 @@ FORM = 1
 
 class KeptDetector:
     """Asks another detector once for each picture, by content, and keeps what it said in a file.
+
+    Of parts nothing is kept: which they are depends on what becomes of its scores.
 
     Args:
         detector: whose digest and runtime name the file.
@@ -51,7 +53,7 @@ class KeptDetector:
         return getattr(self._detector, name)
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        names = [_name(picture) for picture in pictures]
+        names = [picture_digest(picture) for picture in pictures]
         new = [number for number, name in enumerate(names) if name not in self._known]
         found = self._detector.detect([pictures[number] for number in new]) if new else []
         with self._path.open("a", encoding="utf-8") as file:
@@ -67,10 +69,6 @@ def _runtime(detector: Detector) -> str:
     runtime = serving(detector, "tensorflow")
     library = importlib.import_module(runtime.partition("_")[0])  # openvino_bf16 is openvino's
     return f"{runtime}-{library.__version__.partition('-')[0]}"
-
-
-def _name(picture: Picture) -> str:
-    return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
 
 
 def _detections(rows: list[list[float]]) -> Detections:

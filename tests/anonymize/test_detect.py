@@ -14,7 +14,7 @@ from pipeline.anonymize.detect import (
     load_detector,
     model_digest,
 )
-from pipeline.anonymize.detect.canvas import Letterboxed, canvas_sizes
+from pipeline.anonymize.detect.canvas import Letterboxed, canvas_sizes, part_side
 from pipeline.boxes import Boxes
 from pipeline.errors import UserError
 from tests.anonymize.conftest import Run
@@ -76,8 +76,12 @@ def test_an_oblong_canvas_is_as_short_as_may_be(
 
 def test_the_sizes_of_canvases() -> None:
     assert canvas_sizes(768, oblong=False) == [(768, 768)]
-    assert canvas_sizes(768, oblong=True) == [(768, 768), (512, 768), (640, 768), (768, 512), (768, 640)]
+    whole = [(768, 768), (512, 768), (640, 768), (768, 512), (768, 640)]
+    assert canvas_sizes(768, oblong=True) == [*whole, (384, 384)]
     assert canvas_sizes(128, oblong=True) == [(128, 128)]
+    sides = {side: part_side(side, oblong=True) for side in (128, 256, 384, 512, 640, 896, 1280)}
+    assert sides == {128: None, 256: 128, 384: 128, 512: 256, 640: 256, 896: 384, 1280: 512}
+    assert part_side(896, oblong=False) is None
 
 
 def test_detections_are_sorted_and_checked() -> None:

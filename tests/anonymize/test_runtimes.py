@@ -101,8 +101,19 @@ def test_no_more_is_computed_than_the_picture_needs(
     by_tensorflow.detect(pictures())
     wanted = [(SIDE, SIDE), (SIDE, 384), (384, SIDE), (SIDE, SIDE), (384, SIDE), (SIDE, SIDE)]
     assert shown == wanted
+    by_tensorflow.detect_parts(pictures(2))
+    part = (served.part_size, served.part_size)
+    assert shown[len(wanted) :] == [part, part] and part < (SIDE, SIDE)
     served.detect(pictures())
-    assert set(served._compiled) == set(wanted) == set(canvas_sizes(SIDE, oblong=True))
+    served.detect_parts(pictures())
+    assert set(served._compiled) == {*wanted, part} == set(canvas_sizes(SIDE, oblong=True))
+
+
+def test_parts_are_seen_alike(served: OpenVinoDetector, by_tensorflow: SavedModelDetector) -> None:
+    found = served.detect_parts(pictures())
+    assert sum(map(len, found)) > 60
+    assert_same(found, by_tensorflow.detect_parts(pictures()), atol=1e-5)
+    assert by_tensorflow.detect_parts([]) == []
 
 
 def test_a_network_of_squares_is_shown_squares(tmp_path: Path) -> None:
@@ -111,12 +122,18 @@ def test_a_network_of_squares_is_shown_squares(tmp_path: Path) -> None:
     assert isinstance(fast, OpenVinoDetector)
     assert_same(fast.detect(pictures()), reference.detect(pictures()), atol=1e-5)
     assert set(fast._compiled) == {(SIDE, SIDE)}
+    for detector in (fast, reference):
+        assert detector.part_size is None  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match="no smaller canvases"):
+            detector.detect_parts(pictures())  # type: ignore[attr-defined]
 
 
 def test_calibrated_scores_are_given_and_raw_ones_decide(tmp_path: Path) -> None:
     model = build_tiny(tmp_path / "model", calibrated=True)
-    found = load_detector(model, runtime=FLOAT32).detect(pictures())
-    assert_same(found, load_detector(model, runtime="tensorflow").detect(pictures()), atol=1e-5)
+    fast, reference = load_detector(model, runtime=FLOAT32), load_detector(model, runtime="tensorflow")
+    assert_same(fast.detect(pictures()), reference.detect(pictures()), atol=1e-5)
+    parts = [each.detect_parts(pictures()) for each in (fast, reference)]  # type: ignore[attr-defined]
+    assert_same(*parts, atol=1e-5)
 
 
 def test_boxes_vote_alike(tmp_path: Path, served: OpenVinoDetector, monkeypatch: pytest.MonkeyPatch) -> None:

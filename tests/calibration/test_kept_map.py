@@ -12,10 +12,10 @@ import pytest
 from pipeline.anonymize.detect import Detections
 from pipeline.boxes import Boxes
 from pipeline.calibration.fit import exact_lower_bound, lower_bound
-from pipeline.calibration.run import _RawOutputs, _Unmapped, _without_doubt, assess, document
+from pipeline.calibration.run import _RawOutputs, _Rescored, assess, document
 from pipeline.calibration.score_map import CALIBRATION, ScoreMap, kept_score_map
 from pipeline.calibration.scored import Scored
-from pipeline.config.schema import CalibrationConfig, EvaluationConfig
+from pipeline.config.schema import CalibrationConfig
 from pipeline.release import checks
 
 SCORES = np.linspace(0.9, 0.02, 400)
@@ -46,11 +46,6 @@ def test_the_bound_that_is_written_is_the_one_that_decided_and_that_the_gate_ask
     assert passed and f"at least {written:.4f} with" in says
 
 
-def test_raw_scores_say_nothing_of_doubt_so_every_mirror_image_is_looked_at() -> None:
-    asked = {"auto": "always", "always": "always", "off": "off"}
-    assert {each: _without_doubt(EvaluationConfig(mirror=each)).mirror for each in asked} == asked
-
-
 def test_a_detector_that_says_nothing_is_not_calibrated(tmp_path: Path) -> None:
     assert kept_score_map(tmp_path).is_identity
 
@@ -61,11 +56,14 @@ class Fixed:
     def detect(self, pictures):
         return [Detections(Boxes(np.array([[0, 0, 9, 9], [5, 5, 9, 9]])), np.array([0.9, 0.5]))]
 
+    detect_parts = detect
+
 
 def test_raw_scores_come_back_on_any_runtime() -> None:
     score_map = ScoreMap((0.0, 0.25, 0.6, 1.0), (0.0, 0.5, 0.9, 1.0))
-    detector = _Unmapped(Fixed(), score_map)
-    assert detector.detect([])[0].scores.tolist() == pytest.approx([0.6, 0.25])
+    detector = _Rescored(Fixed(), score_map.inverse)
+    for found in (detector.detect([]), detector.detect_parts([])):
+        assert found[0].scores.tolist() == pytest.approx([0.6, 0.25])
     assert (detector.digest, detector.input_size) == ("fixed", 256)
 
 
@@ -76,3 +74,12 @@ def test_a_graph_without_raw_scores_was_never_calibrated(raw: dict[str, float]) 
 
     given = _RawOutputs(Model()).signatures["batched"](images=0)["detection_scores"]
     assert given == (0.25 if raw else 0.5)
+
+
+@pytest.mark.parametrize("raw", [{"raw_scores": 0.25}, {}])
+def test_nor_does_the_network_alone_give_others(raw: dict[str, float]) -> None:
+    class Model:
+        signatures = {"raw": lambda images: {"boxes": 1, "scores": 0.5, **raw}}
+
+    given = _RawOutputs(Model()).signatures["raw"](images=0)
+    assert (given["scores"], given["boxes"]) == (0.25 if raw else 0.5, 1)

@@ -60,7 +60,9 @@ class Detector(Protocol):
 
     A detector may also say that it is ``concurrent`` (threads may call it at once; otherwise they take
     turns), its ``runtime`` (what computes the network) and its ``wanted_side`` (pixels that a picture's
-    longer side must keep for it to see all that it can).
+    longer side must keep for it to see all that it can). One that says its ``input_size`` (the longer side of
+    what its network sees) and its ``part_size`` (a smaller one, or None) has a second method,
+    ``detect_parts``, which shows parts of a picture to the network at that size and takes less time.
     """
 
     @property
@@ -102,6 +104,11 @@ def check_picture(picture: Picture) -> None:
     """Raises ValueError unless it is a picture as :meth:`Detector.detect` takes it."""
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
         raise ValueError(f"picture: expected uint8 [H, W, 3], got {picture.dtype} {picture.shape}")
+
+
+def picture_digest(picture: Picture) -> str:
+    """SHA-256 of the pixels and their shape."""
+    return hashlib.sha256(repr(picture.shape).encode() + np.ascontiguousarray(picture).tobytes()).hexdigest()
 
 
 def model_digest(folder: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.anonymize import timings
-from pipeline.anonymize.detect.canvas import Letterboxed, Size, letterbox
+from pipeline.anonymize.detect.canvas import Letterboxed, Size, letterbox, part_side
 from pipeline.anonymize.detect.check import Raw
 from pipeline.anonymize.detect.common import OVERSAMPLING, Detections, Picture, check_picture
 from pipeline.anonymize.detect.convert import Converted
@@ -44,6 +44,7 @@ class OpenVinoDetector:
     ) -> None:
         self.digest, self.runtime, self.floor = digest, runtime, floor
         self.input_size, self.oblong = converted.side, converted.oblong
+        self.part_size = part_side(converted.side, converted.oblong)
         self.wanted_side = OVERSAMPLING * self.input_size
         self.suppression = converted.suppression
         self._networks = networks
@@ -52,6 +53,15 @@ class OpenVinoDetector:
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :class:`pipeline.anonymize.detect.common.Detector`; the next picture is resized meanwhile."""
+        return self._detect(pictures, self.input_size, self.oblong)
+
+    def detect_parts(self, parts: Sequence[Picture]) -> list[Detections]:
+        """As :meth:`detect`, on squares of ``part_size``."""
+        if self.part_size is None:
+            raise ValueError("the network takes no smaller canvases")
+        return self._detect(parts, self.part_size, oblong=False)
+
+    def _detect(self, pictures: Sequence[Picture], side: int, oblong: bool) -> list[Detections]:
         for picture in pictures:
             check_picture(picture)
         running: deque[_Running] = deque()
@@ -59,7 +69,7 @@ class OpenVinoDetector:
         try:
             for picture in pictures:
                 with timings.stage("resize"):
-                    canvas, inner = letterbox(picture, self.input_size, self.oblong)
+                    canvas, inner = letterbox(picture, side, oblong)
                 place = Letterboxed(picture.shape[:2], inner, canvas.shape[:2], self.floor)
                 idle = self._idle(place.canvas)
                 running.append(_Running(self._take(idle, running, found), idle, place, canvas))
@@ -114,10 +124,7 @@ class OpenVinoDetector:
         running.popleft()
         now.idle.put(now.request)
         with timings.stage("suppress"):
-            shown = np.flatnonzero(~(scores < self.floor))
-            kept = shown[self.suppression.keep(boxes[shown], ranks[shown])]
-            voted = self.suppression.vote(boxes[kept], ranks[kept], boxes, ranks)
-            return now.place.detections(voted, scores[kept])
+            return now.place.detections(*self.suppression.faces(boxes, scores, ranks, self.floor))
 
 
 @dataclass(frozen=True)

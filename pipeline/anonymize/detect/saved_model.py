@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.anonymize.detect.canvas import Letterboxed, letterbox
+from pipeline.anonymize.detect.canvas import Letterboxed, letterbox, part_side
 from pipeline.anonymize.detect.common import (
     ALLOWED,
     OVERSAMPLING,
@@ -19,6 +19,8 @@ from pipeline.anonymize.detect.common import (
     check_picture,
     model_digest,
 )
+from pipeline.anonymize.detect.graph import SavedModelFile
+from pipeline.anonymize.detect.suppress import Suppression
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 from pipeline.errors import UserError
 from pipeline.quiet import wake_tensorflow
@@ -39,6 +41,7 @@ class SavedModelDetector:
         oblong: it also takes canvases that are no squares.
         batch_size: square canvases in one call.
         floor: detections below this score are dropped.
+        suppression: as the graph does it; None: it does not say.
     """
 
     model: Any
@@ -48,21 +51,36 @@ class SavedModelDetector:
     batch_size: int = 4
     floor: float = SCORE_FLOOR
     runtime: str = "tensorflow"
+    suppression: Suppression | None = None
 
     @property
     def wanted_side(self) -> int:
         return OVERSAMPLING * self.input_size
 
+    @property
+    def part_size(self) -> int | None:
+        return part_side(self.input_size, self.oblong) if self.suppression else None
+
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """See :class:`pipeline.anonymize.detect.common.Detector`."""
+        return self._detect(pictures, self.input_size, self.oblong)
+
+    def detect_parts(self, parts: Sequence[Picture]) -> list[Detections]:
+        """As :meth:`detect`, on squares of ``part_size``."""
+        if self.part_size is None:
+            raise ValueError("the network takes no smaller canvases")
+        return self._detect(parts, self.part_size, oblong=False)
+
+    def _detect(self, pictures: Sequence[Picture], side: int, oblong: bool) -> list[Detections]:
         found: list[Detections] = []
         for start in range(0, len(pictures), self.batch_size):
-            found += self._detect_batch(pictures[start : start + self.batch_size])
+            found += self._detect_batch(pictures[start : start + self.batch_size], side, oblong)
         return found
 
-    def _detect_batch(self, pictures: Sequence[Picture]) -> list[Detections]:
+    def _detect_batch(self, pictures: Sequence[Picture], side: int, oblong: bool) -> list[Detections]:
         for picture in pictures:
             check_picture(picture)
-        boxed = [letterbox(picture, self.input_size, self.oblong) for picture in pictures]
+        boxed = [letterbox(picture, side, oblong) for picture in pictures]
         found = self.outputs([canvas for canvas, _ in boxed])
         return [
             Letterboxed(picture.shape[:2], inner, canvas.shape[:2], self.floor).detections(*each)
@@ -73,10 +91,12 @@ class SavedModelDetector:
         """Boxes in fractions of each canvas, and their scores.
 
         Squares are computed together; another canvas is a picture to ``serving_default``, which has nothing
-        to do to it.
+        to do to it. That would enlarge the canvas of a part, so the network alone sees those.
         """
         import tensorflow as tf
 
+        if {canvas.shape[:2] for canvas in canvases} == {(self.part_size, self.part_size)}:
+            return [self._part(canvas) for canvas in canvases]
         square = [canvas.shape[0] == canvas.shape[1] for canvas in canvases]
         found: list[tuple[Floats, Floats]] = []
         if any(square):
@@ -88,6 +108,15 @@ class SavedModelDetector:
             else _kept(self.model.signatures["serving_default"](input_tensor=tf.constant(canvas[None])))[0]
             for canvas, one in zip(canvases, square, strict=True)
         ]
+
+    def _part(self, canvas: Picture) -> tuple[Floats, Floats]:
+        import tensorflow as tf
+
+        assert self.suppression is not None
+        every = self.model.signatures["raw"](images=tf.constant(canvas[None]))
+        every = {name: each.numpy()[0] for name, each in every.items()}
+        ranks = every.get("raw_scores", every["scores"])
+        return self.suppression.faces(every["boxes"], every["scores"], ranks, self.floor)
 
 
 def _kept(found: dict[str, Any]) -> list[tuple[Floats, Floats]]:
@@ -113,7 +142,15 @@ def load_saved_model(
     except Exception as error:  # of many types, by what is damaged
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"detector.model: {str(folder)!r} cannot be loaded ({reason}); {ALLOWED}") from error
-    return SavedModelDetector(loaded, digest, _side(loaded, folder), _oblong(loaded), batch_size, floor)
+    return SavedModelDetector(
+        loaded,
+        digest,
+        _side(loaded, folder),
+        _oblong(loaded),
+        batch_size,
+        floor,
+        suppression=SavedModelFile.read(folder).suppression(),
+    )
 
 
 def _oblong(loaded: Any) -> bool:

@@ -84,6 +84,17 @@ class Suppression:
                 voted[index, inside] = (weights @ boxes[votes] / total)[inside]
         return voted
 
+    def faces(self, boxes: Floats, scores: Floats, ranks: Floats, floor: float) -> tuple[Floats, Floats]:
+        """Boxes and scores of what stays of every anchor, best first.
+
+        Args:
+            boxes: ``[N, 4]`` in fractions of the canvas. scores: ``[N]`` as users see them; what is below
+                ``floor`` is dropped. ranks: as they are compared; scores rise with them.
+        """
+        shown = np.flatnonzero(~(scores < floor))
+        kept = shown[self.keep(boxes[shown], ranks[shown])]
+        return self.vote(boxes[kept], ranks[kept], boxes, ranks), scores[kept]
+
 
 def _ordered(boxes: Floats) -> Floats:
     return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], 1)

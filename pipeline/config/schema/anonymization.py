@@ -43,8 +43,9 @@ class DetectorConfig:
     )
     mirror: str = value(
         "auto",
-        "when the detector is shown the mirror image, too: auto, where a score is in doubt (from a fifth of "
-        "score_threshold, but 0.05 at least, up to it); always; off, never",
+        "when the detector looks again, at the mirror image: auto, where a score is in doubt (from a fifth "
+        "of score_threshold, but 0.05 at least, up to it), at that part and larger; always, at all of every "
+        "picture; off, never",
         choices=MIRRORS,
     )
     score_threshold: float = value(
