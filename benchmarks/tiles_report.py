@@ -26,13 +26,15 @@ class Row:
     """One way to look at one set of pictures.
 
     Attributes:
-        views, cpu: runs of the network, and seconds of processor time to decode and detect, a picture.
+        views, parts, cpu: whole pictures and tiles that the network sees, parts that it sees again, and
+            seconds of processor time to decode and detect, a picture.
         found, faces: by size of the face, see :data:`EDGES`; ``seen`` and ``shown`` likewise, by its size in
             the one view of the whole picture.
     """
 
     look: str
     views: float
+    parts: float
     cpu: float
     precision: float
     exposed: float
@@ -76,7 +78,7 @@ def report(
             lines += [*table(header, [["recall", *_shares(rows[0].seen, rows[0].shown)]]), ""]
         lines += [
             *table(
-                ["tiles", "views", "CPU s", "cost", "precision", "exposed", "needless", "recall"],
+                ["tiles", "views", "parts", "CPU s", "cost", "precision", "exposed", "needless", "recall"],
                 _costs(rows),
             ),
             "",
@@ -93,6 +95,7 @@ def _costs(rows: Sequence[Row]) -> list[list[str]]:
         [
             _name(row.look),
             f"{row.views:.1f}",
+            f"{row.parts:.1f}",
             f"{row.cpu:.2f}",
             f"{row.cpu / rows[0].cpu:.1f}×",
             f"{row.precision:.3f}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,14 +46,27 @@ class MirroredDetector(Wrapped):
     mirror: str
     threshold: float
 
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        """See :class:`Detector`. One mirror image at a time is in memory."""
-        again = self._whole if self.mirror == "always" else self._where_in_doubt
-        pairs = zip(pictures, self.detector.detect(pictures), strict=True)
-        return [again(picture, found) for picture, found in pairs]
+    @property
+    def enlarges(self) -> bool:
+        """Whether it looks at parts in doubt, so that tiles need not show faces as large."""
+        return self.mirror == "auto" and getattr(self.detector, "part_size", None) is not None
 
-    def _where_in_doubt(self, picture: Picture, found: Detections) -> Detections:
-        doubts = found.boxes[(found.scores >= self._doubt) & (found.scores < self.threshold)]
+    def detect(self, pictures: Sequence[Picture], largest: Sequence[float] = ()) -> list[Detections]:
+        """See :class:`Detector`. One mirror image at a time is in memory.
+
+        Args:
+            largest: of each picture the longest side, in pixels, of a box that matters; of larger ones no
+                doubt is followed. Default: all matter.
+        """
+        matters = largest or [inf] * len(pictures)
+        seen = zip(pictures, self.detector.detect(pictures), matters, strict=True)
+        if self.mirror == "always":
+            return [self._whole(picture, found) for picture, found, _ in seen]
+        return [self._where_in_doubt(*each) for each in seen]
+
+    def _where_in_doubt(self, picture: Picture, found: Detections, largest: float) -> Detections:
+        doubtful = (found.scores >= self._doubt) & (found.scores < self.threshold)
+        doubts = found.boxes[doubtful & (found.boxes.sizes.max(axis=1) <= largest)]
         if not len(doubts):
             return found
         side = getattr(self.detector, "part_size", None)

@@ -11,7 +11,7 @@ from pipeline.anonymize import Detections
 from pipeline.anonymize.looks import looking
 from pipeline.anonymize.mirror import MirroredDetector
 from pipeline.anonymize.parts import Scale, parts, turned, turned_back
-from pipeline.anonymize.tiles import Tile
+from pipeline.anonymize.tiles import NEEDED, NEEDED_FOR_DOUBT, Tile
 from pipeline.boxes import Boxes
 from pipeline.config.schema import DetectorConfig
 from tests.anonymize.squares import Picture, SquareDetector, boxes_of, scene
@@ -145,6 +145,28 @@ def test_nothing_is_asked_where_nothing_is_in_doubt() -> None:
     detector = Unsure(sure=0)
     MirroredDetector(detector, "auto", 0.5).detect([scene(800, 600, [(200, 100, 40)]), scene(800, 600)])
     assert detector.views == 2 and not detector.parts
+
+
+def test_who_enlarges_what_is_in_doubt_needs_fewer_tiles() -> None:
+    for mirror, needed in (("auto", NEEDED_FOR_DOUBT), ("always", NEEDED), ("off", NEEDED)):
+        assert looking(Unsure(), DetectorConfig(mirror=mirror)).tiling.needed == needed  # type: ignore[attr-defined]
+    assert looking(SquareDetector(), DetectorConfig()).tiling.needed == NEEDED  # type: ignore[attr-defined]
+    many, few = (
+        len(looking(Unsure(), DetectorConfig(mirror=mirror)).tiling.grid(4000, 3000))  # type: ignore[attr-defined]
+        for mirror in ("off", "auto")
+    )
+    assert few < 0.7 * many
+
+
+def test_a_tile_does_not_ask_again_for_what_it_leaves_to_the_whole_view() -> None:
+    detector = Unsure(sure=0)
+    look = looking(detector, DetectorConfig(min_face=20))
+    picture = scene(1600, 1200, [(100, 100, 900)])
+    look.detect([picture])
+    plainly = detector.views
+    detector = Unsure(sure=999)
+    looking(detector, DetectorConfig(min_face=20)).detect([picture])
+    assert detector.views == plainly + 1, "the mirror image of the whole picture, and of no tile"
 
 
 def test_tiles_have_parts_of_their_own() -> None:

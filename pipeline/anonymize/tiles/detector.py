@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.anonymize import timings
 from pipeline.anonymize.detect.common import Detections, Detector, Picture, Wrapped
-from pipeline.anonymize.tiles.grid import Tile, Tiling
+from pipeline.anonymize.tiles.grid import NEEDED, NEEDED_FOR_DOUBT, Tile, Tiling
 from pipeline.anonymize.tiles.merge import Seen, merged
 from pipeline.boxes import Boxes
 
@@ -51,7 +51,7 @@ class TiledDetector(Wrapped):
         """
         seen: list[list[Seen]] = [[] for _ in pictures]
         for together in _chunks(self._views(pictures, reduced or [1.0] * len(pictures), only), TOGETHER):
-            found = self.detector.detect([tile.of(pictures[number]) for number, tile in together])
+            found = self._asked([tile.of(pictures[number]) for number, tile in together], together)
             for (number, tile), each in zip(together, found, strict=True):
                 seen[number].append(Seen(tile, _moved(each, tile)))
         with timings.stage("merge"):
@@ -59,6 +59,12 @@ class TiledDetector(Wrapped):
                 merged(views, picture.shape[1], picture.shape[0])
                 for views, picture in zip(seen, pictures, strict=True)
             ]
+
+    def _asked(self, views: list[Picture], together: list[tuple[int, Tile]]) -> list[Detections]:
+        if getattr(self.detector, "enlarges", False):  # where it looks again is told what is left to others
+            largest = [tile.largest for _, tile in together]
+            return self.detector.detect(views, largest)  # type: ignore[call-arg]
+        return self.detector.detect(views)
 
     def _views(
         self, pictures: Sequence[Picture], reduced: Sequence[float], only: Boxes | None
@@ -97,7 +103,8 @@ def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:
     side = getattr(detector, "input_size", None)
     if tiles == "off" or side is None or getattr(detector, "tiling", None) is not None:
         return detector
-    return TiledDetector(detector, Tiling(tiles, min_face, int(side)))
+    needed = NEEDED_FOR_DOUBT if getattr(detector, "enlarges", False) else NEEDED
+    return TiledDetector(detector, Tiling(tiles, min_face, int(side), needed))
 
 
 def _moved(found: Detections, tile: Tile) -> Detections:

@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 from pipeline.anonymize.detect.common import Picture
 
-NEEDED = 20
+NEEDED, NEEDED_FOR_DOUBT = 20, 14
 """Pixels of the network's canvas that a face must have: docs/tiles.md shows what is found below and above.
-Where as many tiles may be smaller, they are, so most faces have more."""
+The second is for a detector that looks again, larger, where it is in doubt. Where as many tiles may be
+smaller, they are, so most faces have more."""
 RESPONSIBLE = 1.5
 """A finer view looks after faces of up to that many times what the next coarser one needs: at that
 one's limit much is still missed."""
 TRUSTED = 2
 """A tile's boxes count up to that many times the largest face that it looks after. What is larger has three
-times :data:`NEEDED` in the coarser view, which sees more of what is around it: measured, such boxes of tiles
+times what is needed in the coarser view, which sees more of what is around it: measured, such boxes of tiles
 found no face, and were most of the false alarms that tiles add."""
 MARGIN = 4
 """Pixels of the canvas by which the box of a cut face may end before the tile does."""
@@ -54,11 +55,13 @@ class Tiling:
             number: so many across and so many down.
         min_face: smallest wanted face, in pixels of the full picture; only ``auto`` asks for it.
         side: longer one of the canvas that the network sees; of tiles, which are squares, both.
+        needed: pixels of it that a face must have.
     """
 
     tiles: str
     min_face: float
     side: int
+    needed: int = NEEDED
 
     def grid(self, width: int, height: int, reduced: float = 1.0) -> list[Tile]:
         """The tiles of a picture beside its full view; none where that is enough.
@@ -72,9 +75,9 @@ class Tiling:
             return []
         if self.tiles == "auto":
             finest = self._shows(self.min_face / reduced)
-            return [] if longest <= finest else _fewest(width, height, finest, self.side)
+            return [] if longest <= finest else self._fewest(width, height, finest)
         count = int(self.tiles)
-        tiles = _numbered(width, height, count, self.side)
+        tiles = self._numbered(width, height, count)
         return list(dict.fromkeys(tiles))  # a strip has few rows to divide
 
     def resolution(self, width: int, height: int) -> float | None:
@@ -86,47 +89,54 @@ class Tiling:
 
     def _shows(self, face: float) -> float:
         """The widest view, in pixels of the picture, in which such a face is as large as is needed."""
-        return face * self.side / NEEDED
+        return face * self.side / self.needed
 
+    def _fewest(self, width: int, height: int, finest: float) -> list[Tile]:
+        """One level of tiles or several, between ``finest`` and the full view: what takes the fewest.
 
-def _fewest(width: int, height: int, finest: float, side: int) -> list[Tile]:
-    """One level of tiles or several, between ``finest`` and the full view: what takes the fewest.
+        Neighbours overlap by the largest face that their level looks after. Where the full view sees only
+        much larger ones, a coarser level between costs less than the overlap.
+        """
+        longest = max(width, height)
+        choices = []
+        for count in range(1, MOST_LEVELS + 1):
+            step = (longest / finest) ** (1 / count)
+            sizes = [finest * step**level for level in range(count + 1)]
+            pairs = list(pairwise(sizes))
+            overlaps = [self._overlap(size, coarser) for size, coarser in pairs]
+            if all(math.ceil(each) < math.floor(size) for each, size in zip(overlaps, sizes, strict=False)):
+                choices.append([tile for pair in pairs for tile in self._level(width, height, *pair)])
+        if not choices:
+            raise ValueError(
+                f"tiles: a network that sees {self.side} pixels cannot be shown tiles; use tiles=off"
+            )
+        return min(choices, key=len)
 
-    Neighbours overlap by the largest face that their level looks after. Where the full view sees only much
-    larger ones, a coarser level between costs less than the overlap.
-    """
-    longest = max(width, height)
-    choices = []
-    for count in range(1, MOST_LEVELS + 1):
-        step = (longest / finest) ** (1 / count)
-        sizes = [finest * step**level for level in range(count + 1)]
-        pairs = list(pairwise(sizes))
-        overlaps = [_overlap(size, coarser, side) for size, coarser in pairs]
-        if all(math.ceil(each) < math.floor(size) for each, size in zip(overlaps, sizes, strict=False)):
-            choices.append([tile for pair in pairs for tile in _level(width, height, *pair, side)])
-    if not choices:
-        raise ValueError(f"tiles: a network that sees {side} pixels cannot be shown tiles; use tiles=off")
-    return min(choices, key=len)
+    def _looked_after(self, coarser: float) -> float:
+        """Side of the largest face that tiles look after, where the next coarser view is so wide."""
+        return RESPONSIBLE * self.needed * coarser / self.side
 
+    def _overlap(self, size: float, coarser: float) -> float:
+        """Pixels that neighbours share: the largest face that they look after, and a margin on both sides."""
+        return self._looked_after(coarser) + 2 * MARGIN * size / self.side
 
-def _looked_after(coarser: float, side: int) -> float:
-    """Side of the largest face that tiles look after, where the next coarser view is so wide."""
-    return RESPONSIBLE * NEEDED * coarser / side
+    def _level(self, width: int, height: int, size: float, coarser: float) -> Iterator[Tile]:
+        overlap = self._overlap(size, coarser)
+        across, down = (_spans_of(length, math.floor(size), overlap) for length in (width, height))
+        extent = max(_divided(width, across, overlap)[0][1], _divided(height, down, overlap)[0][1])
+        margin, largest = MARGIN * extent / self.side, TRUSTED * self._looked_after(coarser)
+        for top, bottom in _spread(height, down, extent):
+            for left, right in _spread(width, across, extent):
+                yield Tile(left, top, right, bottom, margin, largest)
 
-
-def _overlap(size: float, coarser: float, side: int) -> float:
-    """Pixels that neighbours share: the largest face that they look after, and a margin on both its sides."""
-    return _looked_after(coarser, side) + 2 * MARGIN * size / side
-
-
-def _level(width: int, height: int, size: float, coarser: float, side: int) -> Iterator[Tile]:
-    overlap = _overlap(size, coarser, side)
-    across, down = (_spans_of(length, math.floor(size), overlap) for length in (width, height))
-    extent = max(_divided(width, across, overlap)[0][1], _divided(height, down, overlap)[0][1])
-    margin, largest = MARGIN * extent / side, TRUSTED * _looked_after(coarser, side)
-    for top, bottom in _spread(height, down, extent):
-        for left, right in _spread(width, across, extent):
-            yield Tile(left, top, right, bottom, margin, largest)
+    def _numbered(self, width: int, height: int, count: int) -> Iterator[Tile]:
+        longest = max(width, height)
+        overlap = self._overlap(longest, longest)
+        largest = TRUSTED * self._looked_after(longest)
+        for top, bottom in _divided(height, count, overlap):
+            for left, right in _divided(width, count, overlap):
+                margin = MARGIN * max(right - left, bottom - top) / self.side
+                yield Tile(left, top, right, bottom, margin, largest)
 
 
 def _spans_of(length: int, size: int, overlap: float) -> int:
@@ -138,16 +148,6 @@ def _spread(length: int, count: int, size: int) -> list[tuple[int, int]]:
     """So many spans of that size, evenly from end to end."""
     starts = [max(0, length - size) * number // max(1, count - 1) for number in range(count)]
     return [(start, min(length, start + size)) for start in starts]
-
-
-def _numbered(width: int, height: int, count: int, side: int) -> Iterator[Tile]:
-    longest = max(width, height)
-    overlap = _overlap(longest, longest, side)
-    largest = TRUSTED * _looked_after(longest, side)
-    for top, bottom in _divided(height, count, overlap):
-        for left, right in _divided(width, count, overlap):
-            margin = MARGIN * max(right - left, bottom - top) / side
-            yield Tile(left, top, right, bottom, margin, largest)
 
 
 def _divided(length: int, count: int, overlap: float) -> list[tuple[int, int]]:

@@ -36,8 +36,8 @@ class DetectorConfig:
     )
     min_face: float = value(
         40.0,
-        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 44 times that "
-        "need no tiles (with a network of 896 pixels)",
+        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 64 times that "
+        "need no tiles (with the released detector)",
         low=8,
         high=4096,
     )
