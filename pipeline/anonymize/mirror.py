@@ -38,8 +38,8 @@ class MirroredDetector(Wrapped):
 
     Attributes:
         mirror: ``always``, the whole mirror image; or ``auto``, where a score is a doubt, the mirror image of
-            that part, larger. Where the face is too large for a part, or the detector does not say how large
-            its parts are, that is the whole mirror image as well.
+            that part, larger. If the detector does not say how large its parts are, that is the whole mirror
+            image, too.
         threshold: from which on a score is none.
     """
 
@@ -74,10 +74,7 @@ class MirroredDetector(Wrapped):
             return self._whole(picture, found)
         height, width = picture.shape[:2]
         scale = Scale(width, height, self.input_size / max(width, height), side)
-        tiles, large = parts(doubts, scale)
-        if len(large):
-            found = self._whole(picture, found)
-        return self._parts(picture, found, tiles, scale) if tiles else found
+        return self._parts(picture, found, parts(doubts, scale), scale)
 
     @property
     def _doubt(self) -> float:

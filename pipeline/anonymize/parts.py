@@ -15,7 +15,7 @@ ENLARGED = 2.0
 """A part is shown so many times larger than in the view in which the doubt arose."""
 ROOM = 2.5
 """A part is so many times as wide as the face that it is shown for: the network needs what is around it. For
-a larger face it is enlarged less."""
+a larger face it is enlarged less, or made smaller."""
 LARGEST = 0.5
 """Of a part's side: larger boxes are left to the whole view."""
 MARGIN = 4
@@ -40,15 +40,9 @@ class Scale:
     part: int
 
 
-def parts(doubts: Boxes, scale: Scale) -> tuple[list[Tile], Boxes]:
-    """Parts around boxes in doubt, as few as one finds by taking the first box that is in none yet.
-
-    Returns:
-        The parts, and the boxes that are too large for one: the part would not be shown larger.
-    """
-    needed = ROOM * doubts.sizes.max(axis=1) * scale.shown
-    large = needed > scale.part
-    boxes, needed = doubts.xyxy[~large], needed[~large]
+def parts(doubts: Boxes, scale: Scale) -> list[Tile]:
+    """Parts around boxes in doubt, as few as one finds by taking the first box that is in none yet."""
+    boxes, needed = doubts.xyxy, ROOM * doubts.sizes.max(axis=1) * scale.shown
     found: list[Tile] = []
     while len(boxes):
         extent = max(scale.part / ENLARGED, needed[0]) / scale.shown
@@ -57,7 +51,7 @@ def parts(doubts: Boxes, scale: Scale) -> tuple[list[Tile], Boxes]:
         inside[0] = True
         found.append(part)
         boxes, needed = boxes[~inside], needed[~inside]
-    return found, doubts[large]
+    return found
 
 
 def _around(box: Floats, extent: float, scale: Scale) -> Tile:

@@ -20,49 +20,47 @@ SCALE = Scale(width=800, height=600, shown=0.5, part=128)
 """The whole view shows 400 x 300 pixels; a part has 128, of a region of 128 pixels twice as large as that."""
 
 
-def found(*faces: tuple[int, int, int]) -> tuple[list[tuple[int, ...]], int]:
-    tiles, large = parts(boxes_of(faces), SCALE)
-    return [tile[:4] for tile in tiles], len(large)
+def found(*faces: tuple[int, int, int]) -> list[tuple[int, ...]]:
+    return [tile[:4] for tile in parts(boxes_of(faces), SCALE)]
 
 
 def test_a_part_lies_around_its_doubt_and_shows_it_twice_as_large() -> None:
-    ((tile,), large) = found((300, 200, 20))
-    assert tile == (246, 146, 374, 274) and not large
+    (tile,) = found((300, 200, 20))
+    assert tile == (246, 146, 374, 274)
     shown = SCALE.part / (tile[2] - tile[0])
     assert shown == 2 * SCALE.shown
 
 
 def test_a_part_stays_in_the_picture() -> None:
-    assert found((0, 0, 20))[0] == [(0, 0, 128, 128)]
-    assert found((780, 580, 20))[0] == [(672, 472, 800, 600)]
+    assert found((0, 0, 20)) == [(0, 0, 128, 128)]
+    assert found((780, 580, 20)) == [(672, 472, 800, 600)]
     narrow = Scale(width=800, height=60, shown=0.5, part=128)
-    assert [tile[:4] for tile in parts(boxes_of([(300, 20, 20)]), narrow)[0]] == [(246, 0, 374, 60)]
+    assert [tile[:4] for tile in parts(boxes_of([(300, 20, 20)]), narrow)] == [(246, 0, 374, 60)]
 
 
 @pytest.mark.parametrize(("side", "extent"), [(50, 128), (60, 150), (102, 256)])
 def test_around_a_larger_face_a_part_is_larger(side: int, extent: int) -> None:
-    ((tile,), large) = found((300, 200, side))
-    assert (tile[2] - tile[0], tile[3] - tile[1]) == (extent, extent) and not large
+    (tile,) = found((300, 200, side))
+    assert (tile[2] - tile[0], tile[3] - tile[1]) == (extent, extent)
 
 
-def test_a_face_that_no_part_would_show_larger_is_named() -> None:
-    assert found((300, 200, 103)) == ([], 1)
-    assert len(found((300, 200, 103), (20, 20, 20))[0]) == 1
+def test_for_the_largest_face_the_part_is_the_picture() -> None:
+    assert found((100, 50, 500)) == [(0, 0, 800, 600)]
 
 
 def test_doubts_side_by_side_share_a_part() -> None:
-    assert len(found((300, 200, 20), (320, 220, 20))[0]) == 1
-    assert len(found((300, 200, 20), (345, 200, 20))[0]) == 2, "half a face of room, or it has one of its own"
-    assert len(found((300, 200, 20), (320, 220, 60))[0]) == 2, "the larger one needs a larger part"
-    assert len(found((0, 200, 20), (1, 230, 20))[0]) == 1, "where the picture ends nothing is cut"
-    assert len(found((300, 200, 20), (300, 200, 20))[0]) == 1
+    assert len(found((300, 200, 20), (320, 220, 20))) == 1
+    assert len(found((300, 200, 20), (345, 200, 20))) == 2, "half a face of room, or it has one of its own"
+    assert len(found((300, 200, 20), (320, 220, 60))) == 2, "the larger one needs a larger part"
+    assert len(found((0, 200, 20), (1, 230, 20))) == 1, "where the picture ends nothing is cut"
+    assert len(found((300, 200, 20), (300, 200, 20))) == 1
     many = [(20 * (n % 30), 18 * (n // 30), 16) for n in range(900)]
-    assert len(found(*many)[0]) < 100
+    assert len(found(*many)) < 100
 
 
 def test_what_a_part_shows_comes_back_to_its_place() -> None:
     picture = scene(800, 600, [(310, 210, 20), (340, 260, 40)])
-    (tile,), _ = parts(boxes_of([(300, 200, 20)]), SCALE)
+    (tile,) = parts(boxes_of([(300, 200, 20)]), SCALE)
     seen = SquareDetector(input_size=128, needed=8).detect([turned(picture, tile)])[0]
     assert len(seen) == 2
     back = turned_back(seen, tile, SCALE)
@@ -133,8 +131,8 @@ def test_what_only_a_part_shows_counts_for_less() -> None:
     np.testing.assert_allclose(seen.scores, [0.9 * 0.9, 0.9 * 0.8])
 
 
-@pytest.mark.parametrize(("mirror", "views", "shown"), [("off", 1, 0), ("always", 2, 0), ("auto", 2, 1)])
-def test_for_a_large_doubt_the_whole_mirror_image_is_asked(mirror: str, views: int, shown: int) -> None:
+@pytest.mark.parametrize(("mirror", "views", "shown"), [("off", 1, 0), ("always", 2, 0), ("auto", 1, 2)])
+def test_the_setting_decides_what_is_shown_again(mirror: str, views: int, shown: int) -> None:
     detector = Unsure(sure=99)
     picture = scene(800, 600, [(200, 100, 150), (600, 500, 30)])
     looking(detector, DetectorConfig(tiles="off", mirror=mirror)).detect([picture])
@@ -159,14 +157,10 @@ def test_who_enlarges_what_is_in_doubt_needs_fewer_tiles() -> None:
 
 
 def test_a_tile_does_not_ask_again_for_what_it_leaves_to_the_whole_view() -> None:
-    detector = Unsure(sure=0)
-    look = looking(detector, DetectorConfig(min_face=20))
-    picture = scene(1600, 1200, [(100, 100, 900)])
-    look.detect([picture])
-    plainly = detector.views
     detector = Unsure(sure=999)
+    picture = scene(1600, 1200, [(100, 100, 900)])
     looking(detector, DetectorConfig(min_face=20)).detect([picture])
-    assert detector.views == plainly + 1, "the mirror image of the whole picture, and of no tile"
+    assert detector.views > 1 and detector.parts == [(1200, 1600)], "once in the whole, and in no tile"
 
 
 def test_tiles_have_parts_of_their_own() -> None:
