@@ -109,7 +109,7 @@ def test_a_release_says_how_it_was_made_what_it_means_and_what_was_accepted(
     assert "accepted by decision:\n\n- `needless_pixels`: 0.02" in text
     assert "Kaggle states CC0" in text
     stored = json.loads((tmp_path / "model_card.json").read_text())
-    assert (stored["nms_iou"], stored["max_detections"], stored["input_size"]) == (0.5, 300, 896)
+    assert (stored["nms_iou"], stored["max_detections"], stored["input_size"]) == (0.5, 300, 768)
     assert stored["calibration"]["raw"] == [0, 1]
     assert [stage["run"] for stage in stored["stages"]] == ["one", "two"]
 

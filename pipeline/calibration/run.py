@@ -27,9 +27,9 @@ from pipeline.evaluation.slices import Rate, rate
 RAW = {"detection_scores": "detection_raw_scores", "scores": "raw_scores"}
 """Where a signature's raw scores are, that stand in for its calibrated ones."""
 ROUNDS = 8
-"""Maps at most that are tried; of the released detectors the second holds."""
-STEP = 0.01
-"""Raw score by which one that did not hold is raised at least."""
+"""Maps at most that are tried."""
+STEP = 0.003
+"""Raw score by which the next one differs at least."""
 log = logging.getLogger(__name__)
 
 
@@ -122,25 +122,31 @@ def fit_where_it_looks(
 ) -> tuple[Calibration, Scored]:
     """The map for what the tool finds with that map, and what that is: its doubts are scores, too.
 
-    So the detector looks and is calibrated in turn, until a map holds where it makes the detector look.
+    So the detector looks and is calibrated in turn, to the mildest map that holds where it makes the detector
+    look: stricter ones until one holds, or milder ones until one does not, or is hardly milder.
 
     Args:
         raw: gives scores as its network does.
     """
     raw = _Remembering(raw)
     scored = _looked(raw, ScoreMap(), pictures, evaluation, progress)
-    found, least = assess(scored, config), 0.0
-    for number in range(ROUNDS if evaluation.mirror == "auto" else 0):
+    found, best = assess(scored, config), None
+    for _ in range(ROUNDS if evaluation.mirror == "auto" else 0):
         if found.reason:
             break
         scored = _looked(raw, found.score_map, pictures, evaluation, progress)
+        operating = float(found.score_map.inverse(OPERATING))
         held = judged(found.score_map, scored, config)
-        if number and held.precision_lower_bound >= config.precision:
-            return held, scored
-        if number:  # never down again: what is stricter has more doubts, and what is milder did not hold
-            least = float(found.score_map.inverse(OPERATING)) + STEP
-        found = assess(scored, config, least)
-    return found, scored
+        if held.precision_lower_bound >= config.precision:
+            best = held, scored
+            found = assess(scored, config)
+            if found.reason or float(found.score_map.inverse(OPERATING)) > operating - STEP:
+                break
+        elif best:
+            break
+        else:  # the next is stricter, though stricter ones have more doubts
+            found = assess(scored, config, operating + STEP)
+    return best or (found, scored)
 
 
 def _looked(

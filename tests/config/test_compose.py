@@ -41,7 +41,7 @@ ALL: dict[str, type] = COMMANDS | {
 SIZES = {
     "efficientdet_d0": ("b0", 640, 64, 3, 3),
     "efficientdet_d1": ("b1", 640, 88, 4, 3),
-    "efficientdet_d2": ("b2", 896, 112, 5, 3),
+    "efficientdet_d2": ("b2", 768, 112, 5, 3),
     "efficientdet_d3": ("b3", 896, 160, 6, 4),
 }
 

@@ -26,7 +26,7 @@ SHORTEST = 2 / 3
 and few photographs are longer."""
 PART = 3 / 7
 """Share of a canvas' longer side that the canvas for a part has, but for the network's coarsest stride: 384
-of 896 pixels, 256 of 640. It takes a quarter of the time of a photograph's."""
+of 768 or 896 pixels, 256 of 640. It takes a third of the time of a photograph's."""
 
 SLACK = 0.02
 """How much smaller than on a square a picture may be shown to fit a shorter canvas: 800 × 534 pixels are

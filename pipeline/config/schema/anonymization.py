@@ -36,7 +36,7 @@ class DetectorConfig:
     )
     min_face: float = value(
         40.0,
-        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 64 times that "
+        "smallest face that tiles=auto looks for, in pixels of the picture; pictures of up to 54 times that "
         "need no tiles (with the released detector)",
         low=8,
         high=4096,
