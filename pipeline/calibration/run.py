@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.anonymize.detect import Detections, Detector, Picture, SavedModelDetector
-from pipeline.anonymize.detect.common import picture_digest
+from pipeline.anonymize.detect.common import AskedOnce, Passing
 from pipeline.anonymize.looks import looking
 from pipeline.calibration.fit import OPERATING, fit, lower_bound, operating_score
 from pipeline.calibration.score_map import CALIBRATION, FloatArray, ScoreMap, kept_score_map
@@ -128,7 +128,7 @@ def fit_where_it_looks(
     Args:
         raw: gives scores as its network does.
     """
-    raw = _Remembering(raw)
+    raw = AskedOnce(raw)  # rounds differ in parts only
     scored = _looked(raw, ScoreMap(), pictures, evaluation, progress)
     found, best = assess(scored, config), None
     for _ in range(ROUNDS if evaluation.mirror == "auto" else 0):
@@ -256,54 +256,17 @@ class _RawOutputs:
         return {**found, **{name: found.get(raw, found[name]) for name, raw in RAW.items() if name in found}}
 
 
-class _Rescored:
+class _Rescored(Passing):
     """A detector whose scores go through a function of them that rises."""
 
     def __init__(self, detector: Detector, rescore: Callable[[FloatArray], FloatArray]) -> None:
-        self._detector, self._rescore = detector, rescore
-
-    def __getattr__(self, name: str) -> Any:
-        """What else the detector says of itself: ``input_size``, ``runtime``, ``part_size``."""
-        if name.startswith("_") or name == "look_once":
-            raise AttributeError(name)
-        return getattr(self._detector, name)
-
-    @property
-    def digest(self) -> str:
-        return self._detector.digest
+        self.detector, self._rescore = detector, rescore
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        return self._rescored(self._detector.detect(pictures))
+        return self._rescored(self.detector.detect(pictures))
 
     def detect_parts(self, parts: Sequence[Picture]) -> list[Detections]:
-        return self._rescored(self._detector.detect_parts(parts))  # type: ignore[attr-defined]  # it has parts
+        return self._rescored(self.detector.detect_parts(parts))  # type: ignore[attr-defined]  # it has parts
 
     def _rescored(self, found: Sequence[Detections]) -> list[Detections]:
         return [Detections(each.boxes, self._rescore(each.scores)) for each in found]
-
-
-class _Remembering:
-    """A detector that is asked once for each whole picture: rounds of calibration differ in parts only."""
-
-    timed = False
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
-        self._known: dict[str, Detections] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        """What else the detector says of itself."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._detector, name)
-
-    @property
-    def digest(self) -> str:
-        return self._detector.digest
-
-    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
-        names = [picture_digest(picture) for picture in pictures]
-        new = [number for number, name in enumerate(names) if name not in self._known]
-        found = self._detector.detect([pictures[number] for number in new]) if new else []
-        self._known |= {names[number]: each for number, each in zip(new, found, strict=True)}
-        return [self._known[name] for name in names]

@@ -54,9 +54,10 @@ def test_structure_names_and_pixels(run: Run, photos: Path) -> None:
     source, output = pixels(photos / "sub/b.png"), pixels(ran.out / "sub/b.png")
     changed = (source != output).any(axis=2)
     for xmin, ymin, xmax, ymax in [(10, 10, 70, 90), (150, 100, 230, 210)]:
-        across, down = 0.3 * (xmax - xmin), 0.3 * (ymax - ymin)  # the default margin
+        share = 0.2 * (1 + 0.04 * max(source.shape[:2]) / max(xmax - xmin, ymax - ymin))  # the default margin
+        across, down = share * (xmax - xmin), share * (ymax - ymin)
         left, right, top = round(max(xmin - across, 0)), round(xmax + across), round(max(ymin - down, 0))
-        bottom = round(ymin - down + 0.7 * 1.6 * (ymax - ymin))
+        bottom = round(ymin - down + 0.7 * (1 + 2 * share) * (ymax - ymin))
         inner = changed[top + 3 : bottom - 3, left + 3 : right - 3]
         assert inner.mean() > 0.9, "the top 70 % of the grown box must be redacted"
         changed[max(top - 3, 0) : bottom + 4, max(left - 3, 0) : right + 3] = False

@@ -57,14 +57,14 @@ def test_exposed_share(box: list[float], exposed: float) -> None:
     ("box", "exposed"),
     [
         ([100, 100, 200, 200], 0.0),  # the same again
-        ([75, 75, 225, 225], 0.13),  # half as large again: 98 of its 105 rows, 140 of 150 columns are hidden
-        ([120, 170, 180, 230], 0.8),  # the chin that stays: 34 of its 42 rows
-        ([220, 100, 320, 200], 1.0),  # beside the region, whose edge is at 220
+        ([70, 70, 230, 230], 0.14),  # larger still: 104 of its 112 rows, 148 of 160 columns are hidden
+        ([120, 170, 180, 230], 0.76),  # the chin that stays: 32 of its 42 rows
+        ([224, 100, 324, 200], 1.0),  # beside the region, whose edge is at 224
     ],
 )
 def test_a_margin_hides_more_and_is_no_part_of_the_face(box: list[float], exposed: float) -> None:
     redacted = redacted_regions([FACE], RedactConfig(margin=0.2), (500, 500))
-    assert [region.box for region in redacted] == [(80, 80, 220, 178)]
+    assert [region.box for region in redacted] == [(76, 76, 224, 180)]
     share = exposed_share(np.array(box, float), redacted, RedactConfig(margin=0.2), (500, 500))
     assert share == pytest.approx(exposed, abs=0.01)
 

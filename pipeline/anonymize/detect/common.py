@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,9 +73,8 @@ class Detector(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Wrapped:
-    """A detector that asks another one, in a way of its own. As thread-safe as that is."""
+class Passing:
+    """A detector that asks another one, and says of itself what that says: ``runtime``, ``input_size``."""
 
     detector: Detector
 
@@ -85,14 +84,47 @@ class Wrapped:
         return self.detector.digest
 
     def __getattr__(self, name: str) -> Any:
-        """What else the detector says of itself: ``runtime``, ``input_size``."""
-        if name.startswith("__") or name == "detector":
+        # look_once would go past what this one does to the answers
+        if name.startswith("_") or name in ("detector", "look_once"):
             raise AttributeError(name)
         return getattr(self.detector, name)
+
+
+@dataclass(frozen=True)
+class Wrapped(Passing):
+    """One that asks more than once, or otherwise. As thread-safe as the other."""
+
+    detector: Detector
 
     def look_once(self, pictures: Sequence[Picture]) -> list[Detections]:
         """See :func:`look_once`."""
         return look_once(self.detector, pictures)
+
+
+class AskedOnce(Passing):
+    """A detector that is asked once for each whole picture, by content.
+
+    Of parts nothing is kept: which they are depends on what becomes of its scores.
+    """
+
+    timed = False  # what was kept says nothing of the detector's speed
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.known: dict[str, Detections] = {}
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """See :class:`Detector`."""
+        names = [picture_digest(picture) for picture in pictures]
+        new = {name: picture for name, picture in zip(names, pictures, strict=True) if name not in self.known}
+        if new:
+            answers = dict(zip(new, self.detector.detect(list(new.values())), strict=True))
+            self.known |= answers
+            self.keep(answers)
+        return [self.known[name] for name in names]
+
+    def keep(self, answers: Mapping[str, Detections]) -> None:
+        """Called with each answer that is new, by its picture's digest."""
 
 
 def look_once(detector: Detector, pictures: Sequence[Picture]) -> list[Detections]:

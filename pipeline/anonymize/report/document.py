@@ -97,8 +97,8 @@ def _record(
         "measures": (
             f"faces scoring {config.detector.score_threshold:g} or more redacted by method "
             f"{redaction.method.name}, the top {redaction.top_fraction:.0%} of each box after it grew "
-            f"by {redaction.margin:.0%} on every side; metadata reduced to "
-            "orientation, colour profile and resolution"
+            f"by {redaction.margin:.0%} on every side (small ones by up to {2 * redaction.margin:.0%}); "
+            "metadata reduced to orientation, colour profile and resolution"
         ),
         "from": first,
         "to": last,

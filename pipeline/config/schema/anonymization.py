@@ -75,7 +75,11 @@ class RedactConfig:
     shape: Shape = value(Shape.box, "shape of the region")
     top_fraction: float = value(0.7, "share of the face box, from its top, that is redacted", above=0, high=1)
     margin: float = value(
-        0.3, "how far the box grows on every side first, as a share of its width and height", low=0, high=2
+        0.2,
+        "how far the box grows on every side first, as a share of its width and height; small ones up to "
+        "twice as far",
+        low=0,
+        high=2,
     )
     feather: float = value(
         0.0, "soft edge inside the region, as a share of its smaller side", low=0, high=0.5
