@@ -26,10 +26,10 @@ FloatArray = NDArray[np.float64]
 def operating_score(scored: Scored, precision: float, confidence: float) -> float | None:
     """The lowest raw score from which detections are right often enough; None if there is none.
 
-    Taken at its face value, the lowest score whose precision reaches 0.80 has less than 0.80 on new
-    pictures half of the time. So the lower bound has to reach it: the ``1 - confidence`` quantile over
-    resamples of whole pictures, since errors come in company, and no more than Clopper–Pearson's
-    bound, since resampling what was always right finds no error.
+    Taken at its face value, which is a confidence of .5, the lowest score whose precision reaches 0.80 has
+    less than 0.80 on new pictures half of the time. With more, the lower bound has to reach it: the
+    ``1 - confidence`` quantile over resamples of whole pictures, since errors come in company, and no more
+    than Clopper–Pearson's bound, since resampling what was always right finds no error.
 
     Returns:
         A score halfway to the next lower one, so that rounding moves no detection across it.

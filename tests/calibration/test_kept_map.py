@@ -35,7 +35,7 @@ def test_what_is_written_is_what_the_graph_computes(tmp_path: Path) -> None:
 def test_the_bound_that_is_written_is_the_one_that_decided_and_that_the_gate_asks_for() -> None:
     """Errors come in company, so that the bound over pictures lies below Clopper and Pearson's."""
     together = Scored(SCORES, np.repeat(np.tile([0.1, 0.5], 50), 4) < SCORES, SCORED.picture, 100, 300)
-    config = CalibrationConfig()
+    config = CalibrationConfig(confidence=0.7)
     found = assess(together, config)
     assert not found.reason
     written = document(found, config, together)["precision_lower_bound"]

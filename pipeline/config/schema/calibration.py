@@ -15,7 +15,7 @@ class CalibrationConfig:
         0.8, "of the detections that score 0.5 or more, the share that is right", above=0, below=1
     )
     confidence: float = value(
-        0.7, "how sure that is to hold on other pictures of the same kind", low=0.5, below=1
+        0.5, "how sure that is to hold on other pictures of the same kind", low=0.5, below=1
     )
     min_faces: int = value(
         100, "with fewer labelled faces to calibrate on, scores stay as the network gives them", low=1
