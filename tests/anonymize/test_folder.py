@@ -54,7 +54,7 @@ def test_structure_names_and_pixels(run: Run, photos: Path) -> None:
     source, output = pixels(photos / "sub/b.png"), pixels(ran.out / "sub/b.png")
     changed = (source != output).any(axis=2)
     for xmin, ymin, xmax, ymax in [(10, 10, 70, 90), (150, 100, 230, 210)]:
-        share = 0.2 * (1 + 0.04 * max(source.shape[:2]) / max(xmax - xmin, ymax - ymin))  # the default margin
+        share = 0.2 * (1 + 0.06 * max(source.shape[:2]) / max(xmax - xmin, ymax - ymin))  # the default margin
         across, down = share * (xmax - xmin), share * (ymax - ymin)
         left, right, top = round(max(xmin - across, 0)), round(xmax + across), round(max(ymin - down, 0))
         bottom = round(ymin - down + 0.7 * (1 + 2 * share) * (ymax - ymin))

@@ -57,14 +57,14 @@ def test_exposed_share(box: list[float], exposed: float) -> None:
     ("box", "exposed"),
     [
         ([100, 100, 200, 200], 0.0),  # the same again
-        ([70, 70, 230, 230], 0.14),  # larger still: 104 of its 112 rows, 148 of 160 columns are hidden
-        ([120, 170, 180, 230], 0.76),  # the chin that stays: 32 of its 42 rows
-        ([224, 100, 324, 200], 1.0),  # beside the region, whose edge is at 224
+        ([70, 70, 230, 230], 0.09),  # larger still: 107 of its 112 rows, 152 of 160 columns are hidden
+        ([120, 170, 180, 230], 0.74),  # the chin that stays: 31 of its 42 rows
+        ([226, 100, 326, 200], 1.0),  # beside the region, whose edge is at 226
     ],
 )
 def test_a_margin_hides_more_and_is_no_part_of_the_face(box: list[float], exposed: float) -> None:
     redacted = redacted_regions([FACE], RedactConfig(margin=0.2), (500, 500))
-    assert [region.box for region in redacted] == [(76, 76, 224, 180)]
+    assert [region.box for region in redacted] == [(74, 74, 226, 181)]
     share = exposed_share(np.array(box, float), redacted, RedactConfig(margin=0.2), (500, 500))
     assert share == pytest.approx(exposed, abs=0.01)
 

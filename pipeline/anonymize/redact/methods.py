@@ -4,7 +4,7 @@ Every method returns new pixels for a region's box. None lets the face's own det
 
 * ``blur`` and ``pixelate`` see the face only as a grid of cell means, rounded to 32 levels. A face's box
   has at most 16 cells (4 × 4 of a square one), and its margin adds more of the same size: with the defaults
-  the region of a square box has 5 × 4, that of a small face up to 7 × 5, so 175 bits a channel are all that
+  the region of a square box has 5 × 4, that of a small face up to 8 × 5, so 200 bits a channel are all that
   any attack can start from. Two faces with the same cell means give the same output, bit for bit.
 * ``solid`` and ``noise`` do not look at the face at all.
 

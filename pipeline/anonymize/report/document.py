@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.anonymize.entry import Entry
 from pipeline.anonymize.outcome import Summary, stands
+from pipeline.anonymize.redact.region import MOST
 from pipeline.boxes import Boxes
 from pipeline.config.plain import plain
 from pipeline.config.schema import AnonymizeConfig
@@ -97,7 +98,7 @@ def _record(
         "measures": (
             f"faces scoring {config.detector.score_threshold:g} or more redacted by method "
             f"{redaction.method.name}, the top {redaction.top_fraction:.0%} of each box after it grew "
-            f"by {redaction.margin:.0%} on every side (small ones by up to {2 * redaction.margin:.0%}); "
+            f"by {redaction.margin:.0%} on every side (small ones by up to {MOST * redaction.margin:.0%}); "
             "metadata reduced to orientation, colour profile and resolution"
         ),
         "from": first,

@@ -77,7 +77,7 @@ class RedactConfig:
     margin: float = value(
         0.2,
         "how far the box grows on every side first, as a share of its width and height; small ones up to "
-        "twice as far",
+        "two and a half times as far",
         low=0,
         high=2,
     )
