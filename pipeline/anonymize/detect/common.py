@@ -85,7 +85,7 @@ class Passing:
 
     def __getattr__(self, name: str) -> Any:
         # look_once would go past what this one does to the answers
-        if name.startswith("_") or name in ("detector", "look_once"):
+        if name.startswith("__") or name in ("detector", "look_once"):
             raise AttributeError(name)
         return getattr(self.detector, name)
 
