@@ -31,11 +31,7 @@ def textured(
         (RedactConfig(margin=0), [10.4, 20.6, 30.2, 40.6], (10, 20, 31, 35)),
         (RedactConfig(top_fraction=1.0, margin=0), [10, 20, 110, 120], (10, 20, 110, 120)),
         (RedactConfig(margin=0.1), [50, 50, 150, 150], (38, 38, 162, 125)),  # by .112: it is half as wide
-        (
-            RedactConfig(margin=0.1),
-            [50, 50, 58, 58],
-            (48, 48, 60, 57),
-        ),  # a 25th of the picture's width: by .25
+        (RedactConfig(margin=0.1), [50, 50, 58, 58], (48, 48, 60, 57)),  # a 25th as wide: by .25
         (RedactConfig(margin=0.1), [50, 50, 54, 54], (49, 49, 55, 54)),  # still smaller: by .25, too
         (RedactConfig(), [50, 50, 150, 150], (27, 27, 173, 129)),  # by default it grows by two tenths
         (RedactConfig(margin=0), [-50, -50, 50, 50], (0, 0, 50, 20)),

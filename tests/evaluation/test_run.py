@@ -80,9 +80,7 @@ def test_a_perfect_detector(coco: Path, found) -> None:
 
 
 def test_the_price_of_the_margin_is_in_the_figures(coco: Path, found) -> None:
-    metrics = evaluate(
-        Greys(found), coco, EvaluationConfig()
-    ).metrics  # grown by .2 and more a side; .15 is free
+    metrics = evaluate(Greys(found), coco, EvaluationConfig()).metrics  # grown by .2 and more; .15 is free
     assert (metrics["exposed_faces"], 0 < metrics["needless_pixels"] < 0.02) == (0, True)
 
 

@@ -33,7 +33,7 @@ SMALL, MOST = 0.04, 2.5
 
 A network sees all of a picture on a canvas of one size, and places boxes a few of its pixels off whatever
 the face's size: of small faces that is a larger share. Fitted on validation, where one margin for all sizes
-leaves a fifth more faces exposed, and redacts a fifth more in vain.
+leaves about a fifth more faces exposed, and redacts over a fifth more in vain.
 """
 
 
