@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.anonymize import Detections, anonymize_array, anonymize_folder, stages
+from pipeline.anonymize.detect.canvas import SLACK, size_for
 from pipeline.anonymize.manifest import Journal
+from pipeline.anonymize.mirror import mirrored
 from pipeline.anonymize.recheck import verify_folder
-from pipeline.anonymize.tiles import NEEDED, Tile, TiledDetector, Tiling, tiled
+from pipeline.anonymize.tiles import NEEDED, NEEDED_FOR_DOUBT, Tile, TiledDetector, Tiling, tiled
 from pipeline.anonymize.tiles.detector import TOGETHER, one_colour
 from pipeline.anonymize.tiles.merge import Seen, merged
 from pipeline.anonymize.views import detect_small, views
@@ -81,12 +83,13 @@ def test_coordinates_are_exact_where_tiles_are_not_scaled() -> None:
     st.sampled_from(["auto", "auto", "2", "5"]),
     st.floats(8, 60),
     st.sampled_from([256, 640, 768, 1024]),
+    st.booleans(),
     st.data(),
 )
 def test_whatever_the_picture_some_view_shows_a_face_whole_and_large_enough(
-    width: int, height: int, tiles: str, min_face: float, side: int, data: st.DataObject
+    width: int, height: int, tiles: str, min_face: float, side: int, oblong: bool, data: st.DataObject
 ) -> None:
-    tiling = Tiling(tiles, min_face, side)
+    tiling = Tiling(tiles, min_face, side, oblong=oblong)
     grid = tiling.grid(width, height)
     views = [Tile(0, 0, width, height), *grid]
     longest = max(width, height)
@@ -100,13 +103,18 @@ def test_whatever_the_picture_some_view_shows_a_face_whole_and_large_enough(
     cut = data.draw(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]))
     left = float(np.clip(seam.right - cut * box[0], 0, width - box[0]))
     top = float(np.clip(seam.bottom - cut * box[1], 0, height - box[1]))
-    assert any(_shows(view, left, top, box, (width, height), side) for view in views)
+    assert any(_shows(view, left, top, box, (width, height), side, oblong) for view in views)
     for tile in grid:
         assert 0 <= tile.left < tile.right <= width and 0 <= tile.top < tile.bottom <= height
 
 
-def _shows(view: Tile, left: float, top: float, box: list[float], size: tuple[int, int], side: int) -> bool:
-    scale = side / max(view.right - view.left, view.bottom - view.top)
+def _shows(
+    view: Tile, left: float, top: float, box: list[float], size: tuple[int, int], side: int, oblong: bool
+) -> bool:
+    extent = view.bottom - view.top, view.right - view.left
+    canvas = size_for(*extent, side, oblong)
+    scale = min(each / length for each, length in zip(canvas, extent, strict=True))
+    needed = (1 - SLACK) * NEEDED if oblong else NEEDED
     margins = [
         view.margin if inner else 0.0
         for inner in (view.left > 0, view.top > 0, view.right < size[0], view.bottom < size[1])
@@ -117,7 +125,7 @@ def _shows(view: Tile, left: float, top: float, box: list[float], size: tuple[in
         and left + box[0] <= view.right - margins[2]
         and top + box[1] <= view.bottom - margins[3]
     )
-    return whole and max(box) * scale >= NEEDED - 1e-6
+    return whole and max(box) * scale >= needed - 1e-6
 
 
 def test_pictures_small_enough_take_one_view() -> None:
@@ -136,6 +144,30 @@ def test_tiles_are_as_small_as_their_number_allows() -> None:
     assert len(tiling.grid(4000, 3000)) == 6
     seen = MIN_FACE * (tiling.resolution(4000, 3000) or 0)
     assert seen > 1.12 * NEEDED
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas"), [((4000, 3000), (640, 768)), ((3000, 4000), (768, 640)), ((6000, 4000), (768, 768))]
+)
+def test_tiles_fill_the_shortest_canvas_that_takes_no_more_of_them(
+    size: tuple[int, int], canvas: tuple[int, int]
+) -> None:
+    """Four runs of the network on five sixths of a square, and faces no smaller in them."""
+    squares, oblong = (Tiling("auto", MIN_FACE, 768, NEEDED_FOR_DOUBT, each) for each in (False, True))
+    tiles = oblong.grid(*size)
+    assert len(tiles) == len(squares.grid(*size))
+    assert {size_for(tile.bottom - tile.top, tile.right - tile.left, 768, True) for tile in tiles} == {canvas}
+    assert oblong.resolution(*size) == squares.resolution(*size)
+
+
+def test_tiles_are_squares_unless_the_detector_takes_others() -> None:
+    detector = SquareDetector()
+    assert isinstance(look := tiled(detector, "auto", MIN_FACE), TiledDetector)
+    assert not look.tiling.oblong
+    detector.oblong = True  # type: ignore[attr-defined]  # as the released ones say
+    for asked in (detector, mirrored(detector, "auto", 0.5)):
+        assert isinstance(look := tiled(asked, "auto", MIN_FACE), TiledDetector)
+        assert look.tiling.oblong
 
 
 def test_coarser_tiles_come_between_where_the_full_view_sees_too_little() -> None:

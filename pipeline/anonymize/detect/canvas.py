@@ -49,12 +49,26 @@ def part_side(side: int, oblong: bool) -> int | None:
     return part if oblong and part < side else None
 
 
+def whole_sizes(side: int, oblong: bool) -> list[Size]:
+    """Every size that a canvas for a whole picture or a tile may have, the square first."""
+    shorter = canvas_sides(side)[:-1] if oblong else []
+    return [(side, side), *((short, side) for short in shorter), *((side, short) for short in shorter)]
+
+
 def canvas_sizes(side: int, oblong: bool) -> list[Size]:
     """Every size that a canvas may have, the square first, that of parts last."""
-    shorter = canvas_sides(side)[:-1] if oblong else []
-    part = part_side(side, oblong)
-    whole = [(side, side), *((short, side) for short in shorter), *((side, short) for short in shorter)]
+    whole, part = whole_sizes(side, oblong), part_side(side, oblong)
     return [*whole, (part, part)] if part else whole
+
+
+def size_for(height: int, width: int, side: int, oblong: bool) -> Size:
+    """The smallest canvas that holds such a picture, see :func:`letterbox`."""
+    scale = side / max(height, width)
+    sides = canvas_sides(side) if oblong else [side]
+    rows, columns = (
+        next(each for each in sides if each >= (1 - SLACK) * length * scale) for length in (height, width)
+    )
+    return rows, columns
 
 
 def named(size: Size) -> str:
@@ -73,11 +87,7 @@ def letterbox(picture: Picture, side: int, oblong: bool = False) -> tuple[Pictur
         uint8 ``[h, w, 3]``, and the height and width that the picture takes in it.
     """
     height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    sides = canvas_sides(side) if oblong else [side]
-    size = tuple(
-        next(each for each in sides if each >= (1 - SLACK) * length * scale) for length in (height, width)
-    )
+    size = size_for(height, width, side, oblong)
     scale = min(size[0] / height, size[1] / width)
     inner = max(1, round(height * scale)), max(1, round(width * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -60,8 +60,9 @@ class Detector(Protocol):
 
     A detector may also say that it is ``concurrent`` (threads may call it at once; otherwise they take
     turns), its ``runtime`` (what computes the network) and its ``wanted_side`` (pixels that a picture's
-    longer side must keep for it to see all that it can). One that says its ``input_size`` (the longer side of
-    what its network sees) and its ``part_size`` (a smaller one, or None) has a second method,
+    longer side must keep for it to see all that it can), its ``input_size`` (the longer side of what its
+    network sees), and that this is ``oblong`` (the other side is as short as the picture allows). One that
+    says its ``input_size`` and its ``part_size`` (a smaller one, or None) has a second method,
     ``detect_parts``, which shows parts of a picture to the network at that size and takes less time.
     """
 

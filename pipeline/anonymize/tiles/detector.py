@@ -104,7 +104,8 @@ def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:
     if tiles == "off" or side is None or getattr(detector, "tiling", None) is not None:
         return detector
     needed = NEEDED_FOR_DOUBT if getattr(detector, "enlarges", False) else NEEDED
-    return TiledDetector(detector, Tiling(tiles, min_face, int(side), needed))
+    oblong = bool(getattr(detector, "oblong", False))
+    return TiledDetector(detector, Tiling(tiles, min_face, int(side), needed, oblong))
 
 
 def _moved(found: Detections, tile: Tile) -> Detections:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from pipeline.anonymize.detect.canvas import Size, size_for, whole_sizes
 from pipeline.anonymize.detect.common import Picture
 
 NEEDED, NEEDED_FOR_DOUBT = 20, 14
@@ -54,14 +55,16 @@ class Tiling:
         tiles: ``auto`` (as few as show a face of ``min_face`` at the size that is needed), ``off``, or a
             number: so many across and so many down.
         min_face: smallest wanted face, in pixels of the full picture; only ``auto`` asks for it.
-        side: longer one of the canvas that the network sees; of tiles, which are squares, both.
+        side: longer one of the canvas that the network sees, in its pixels.
         needed: pixels of it that a face must have.
+        oblong: the canvas' other side may be shorter.
     """
 
     tiles: str
     min_face: float
     side: int
     needed: int = NEEDED
+    oblong: bool = False
 
     def grid(self, width: int, height: int, reduced: float = 1.0) -> list[Tile]:
         """The tiles of a picture beside its full view; none where that is enough.
@@ -110,7 +113,12 @@ class Tiling:
             raise ValueError(
                 f"tiles: a network that sees {self.side} pixels cannot be shown tiles; use tiles=off"
             )
-        return min(choices, key=len)
+        return min(choices, key=self._cost)
+
+    def _cost(self, tiles: list[Tile]) -> tuple[int, int]:
+        """How many they are, and the pixels of the network's canvases for them."""
+        sizes = ((tile.bottom - tile.top, tile.right - tile.left) for tile in tiles)
+        return len(tiles), sum(math.prod(size_for(*size, self.side, self.oblong)) for size in sizes)
 
     def _looked_after(self, coarser: float) -> float:
         """Side of the largest face that tiles look after, where the next coarser view is so wide."""
@@ -120,14 +128,33 @@ class Tiling:
         """Pixels that neighbours share: the largest face that they look after, and a margin on both sides."""
         return self._looked_after(coarser) + 2 * MARGIN * size / self.side
 
-    def _level(self, width: int, height: int, size: float, coarser: float) -> Iterator[Tile]:
-        overlap = self._overlap(size, coarser)
-        across, down = (_spans_of(length, math.floor(size), overlap) for length in (width, height))
-        extent = max(_divided(width, across, overlap)[0][1], _divided(height, down, overlap)[0][1])
-        margin, largest = MARGIN * extent / self.side, TRUSTED * self._looked_after(coarser)
-        for top, bottom in _spread(height, down, extent):
-            for left, right in _spread(width, across, extent):
-                yield Tile(left, top, right, bottom, margin, largest)
+    def _level(self, width: int, height: int, size: float, coarser: float) -> list[Tile]:
+        """Tiles of one size: as few as may be, on canvases as short as so few allow, which they fill."""
+        shapes = whole_sizes(self.side, self.oblong)
+        choices = (self._shaped(width, height, size, coarser, shape) for shape in shapes)
+        return min(filter(None, choices), key=lambda tiles: (self._cost(tiles), tiles[0].margin))
+
+    def _shaped(self, width: int, height: int, size: float, coarser: float, canvas: Size) -> list[Tile]:
+        """The level, with tiles that fill such a canvas; none if one is no longer than an overlap.
+
+        Args:
+            size: longer side of a tile at most, in pixels of the picture.
+        """
+        lengths, overlap = (height, width), self._overlap(size, coarser)
+        most = [math.floor(size * (side / self.side)) for side in canvas]
+        if min(most) <= math.ceil(overlap):
+            return []
+        counts = [_spans_of(*each, overlap) for each in zip(lengths, most, strict=True)]
+        least = [_divided(*each, overlap)[0][1] for each in zip(lengths, counts, strict=True)]
+        scale = max(extent / side for extent, side in zip(least, canvas, strict=True))
+        down, across = (
+            _spread(length, count, round(side * scale))
+            for length, count, side in zip(lengths, counts, canvas, strict=True)
+        )
+        margin, largest = MARGIN * scale, TRUSTED * self._looked_after(coarser)
+        return [
+            Tile(left, top, right, bottom, margin, largest) for top, bottom in down for left, right in across
+        ]
 
     def _numbered(self, width: int, height: int, count: int) -> Iterator[Tile]:
         longest = max(width, height)
