@@ -51,22 +51,25 @@ class MirroredDetector(Wrapped):
         """Whether it looks at parts in doubt, so that tiles need not show faces as large."""
         return self.mirror == "auto" and getattr(self.detector, "part_size", None) is not None
 
-    def detect(self, pictures: Sequence[Picture], largest: Sequence[float] = ()) -> list[Detections]:
+    def detect(
+        self, pictures: Sequence[Picture], matter: Sequence[tuple[float, float]] = ()
+    ) -> list[Detections]:
         """See :class:`Detector`. One mirror image at a time is in memory.
 
         Args:
-            largest: of each picture the longest side, in pixels, of a box that matters; of larger ones no
-                doubt is followed. Default: all matter.
+            matter: of each picture, between which sizes (longer side in pixels, the larger included) a box
+                is whose doubt is followed. Default: all are.
         """
-        matters = largest or [inf] * len(pictures)
-        seen = zip(pictures, self.detector.detect(pictures), matters, strict=True)
+        between = matter or [(0.0, inf)] * len(pictures)
+        seen = zip(pictures, self.detector.detect(pictures), between, strict=True)
         if self.mirror == "always":
             return [self._whole(picture, found) for picture, found, _ in seen]
         return [self._where_in_doubt(*each) for each in seen]
 
-    def _where_in_doubt(self, picture: Picture, found: Detections, largest: float) -> Detections:
+    def _where_in_doubt(self, picture: Picture, found: Detections, matter: tuple[float, float]) -> Detections:
         doubtful = (found.scores >= self._doubt) & (found.scores < self.threshold)
-        doubts = found.boxes[doubtful & (found.boxes.sizes.max(axis=1) <= largest)]
+        sides = found.boxes.sizes.max(axis=1)
+        doubts = found.boxes[doubtful & (sides > matter[0]) & (sides <= matter[1])]
         if not len(doubts):
             return found
         side = getattr(self.detector, "part_size", None)

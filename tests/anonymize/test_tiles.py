@@ -104,8 +104,16 @@ def test_whatever_the_picture_some_view_shows_a_face_whole_and_large_enough(
     left = float(np.clip(seam.right - cut * box[0], 0, width - box[0]))
     top = float(np.clip(seam.bottom - cut * box[1], 0, height - box[1]))
     assert any(_shows(view, left, top, box, (width, height), side, oblong) for view in views)
+    for view in [tiling.whole(width, height, grid), *grid]:
+        if max(box) <= view.smallest and _shows(view, left, top, box, (width, height), side, oblong):
+            finer = [each for each in grid if _extent(each) < _extent(view)]
+            assert any(_shows(each, left, top, box, (width, height), side, oblong) for each in finer)
     for tile in grid:
         assert 0 <= tile.left < tile.right <= width and 0 <= tile.top < tile.bottom <= height
+
+
+def _extent(view: Tile) -> int:
+    return max(view.right - view.left, view.bottom - view.top)
 
 
 def _shows(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -33,6 +33,8 @@ class Tile(NamedTuple):
     Attributes:
         margin: a box that ends so near to a side within the picture may be of a face that goes on there.
         largest: a box with a longer side is left to coarser views.
+        smallest: a doubt about a box whose longer side is no longer than this is left to finer views, which
+            show the face whole, and larger.
     """
 
     left: int
@@ -41,6 +43,7 @@ class Tile(NamedTuple):
     bottom: int
     margin: float = 0.0
     largest: float = math.inf
+    smallest: float = 0.0
 
     def of(self, picture: Picture) -> Picture:
         """Its pixels, not copied."""
@@ -83,6 +86,11 @@ class Tiling:
         tiles = self._numbered(width, height, count)
         return list(dict.fromkeys(tiles))  # a strip has few rows to divide
 
+    def whole(self, width: int, height: int, tiles: Sequence[Tile]) -> Tile:
+        """The full view of a picture that these tiles are of."""
+        smallest = self._looked_after(max(width, height)) if tiles else 0.0
+        return Tile(0, 0, width, height, smallest=smallest)
+
     def resolution(self, width: int, height: int) -> float | None:
         """Pixels of the network's canvas for one of the picture, in the finest tile; None without tiles."""
         tiles = self.grid(width, height)
@@ -108,7 +116,11 @@ class Tiling:
             pairs = list(pairwise(sizes))
             overlaps = [self._overlap(size, coarser) for size, coarser in pairs]
             if all(math.ceil(each) < math.floor(size) for each, size in zip(overlaps, sizes, strict=False)):
-                choices.append([tile for pair in pairs for tile in self._level(width, height, *pair)])
+                left = [0.0, *(self._looked_after(size) for size in sizes[1:])]
+                levels = [
+                    self._level(width, height, *each) for each in zip(sizes, sizes[1:], left, strict=False)
+                ]
+                choices.append([tile for level in levels for tile in level])
         if not choices:
             raise ValueError(
                 f"tiles: a network that sees {self.side} pixels cannot be shown tiles; use tiles=off"
@@ -128,11 +140,12 @@ class Tiling:
         """Pixels that neighbours share: the largest face that they look after, and a margin on both sides."""
         return self._looked_after(coarser) + 2 * MARGIN * size / self.side
 
-    def _level(self, width: int, height: int, size: float, coarser: float) -> list[Tile]:
+    def _level(self, width: int, height: int, size: float, coarser: float, smallest: float) -> list[Tile]:
         """Tiles of one size: as few as may be, on canvases as short as so few allow, which they fill."""
         shapes = whole_sizes(self.side, self.oblong)
         choices = (self._shaped(width, height, size, coarser, shape) for shape in shapes)
-        return min(filter(None, choices), key=lambda tiles: (self._cost(tiles), tiles[0].margin))
+        best = min(filter(None, choices), key=lambda tiles: (self._cost(tiles), tiles[0].margin))
+        return [tile._replace(smallest=smallest) for tile in best]
 
     def _shaped(self, width: int, height: int, size: float, coarser: float, canvas: Size) -> list[Tile]:
         """The level, with tiles that fill such a canvas; none if one is no longer than an overlap.
