@@ -98,7 +98,7 @@ def growth(source: str, grow: Mapping[str, GrowConfig]) -> list[str]:
         for label, each in grow.items()
     }
     return [
-        f"boxes of {label} in {source} are moved outwards: {moved or 'no side'}, in shares of their size"
+        f"sides of boxes of {label} in {source} are moved: {moved or 'none'}; shares of it, + is outwards"
         for label, moved in sides.items()
     ]
 

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 def locate(name: str, source: SourceConfig, config: DatasetConfig) -> SourceFolder:
     """The set's folder on this machine.
 
-    In this order: ``sources.<name>.root``; ``root/<folder>`` if it exists; ``root`` itself for a
-    single set; the Kaggle download or the generator, where the set has one.
+    In this order: ``sources.<name>.root``; ``root/<folder>`` or ``root/<name>`` if it exists; ``root`` itself
+    for a single set; the Kaggle download or the generator, where the set has one.
 
     Raises:
         UserError: names the field, its value, and what to do.
@@ -40,19 +40,24 @@ def _folder(name: str, source: SourceConfig, config: DatasetConfig) -> Path:
         return _existing(f"dataset.sources.{name}.root", source.root)
     if config.root is not None:
         root = _existing("dataset.root", config.root)
-        below = source.folder or name
-        if source.folder and (root / source.folder).is_dir():
-            return root / source.folder
+        below = [source.folder, name] if source.folder else []  # a set of one's own may be anything inside
+        if found := next((root / each for each in below if (root / each).is_dir()), None):
+            return found
         if len(config.sources) == 1:
             return _whole_root(name, source, root)
         if not (source.kaggle or source.generate):
+            wanted = source.folder or name
             raise UserError(
-                f"dataset.root={config.root}: it holds no folder '{below}' for the set '{name}'; "
+                f"dataset.root={config.root}: it holds no folder '{wanted}' for the set '{name}'; "
                 f"allowed: a folder that does, or dataset.sources.{name}.root=<the set's own folder>"
             )
     if source.generate:
         return _generated(Path(config.versions).parent / name / "raw")
     if source.kaggle is not None:
+        if config.root is not None:
+            log.warning(
+                "dataset.root=%s holds no folder '%s' for %s", config.root, source.folder or name, name
+            )
         return _downloaded(name, source)
     raise UserError(
         f"dataset.sources.{name}.root is not set; allowed: the folder of the set "

@@ -65,7 +65,7 @@ def test_a_set_that_draws_its_boxes_otherwise(voc_set: Any, configure: Configure
     evened = prepare(config)
     assert evened.fingerprint != drawn.fingerprint and sides(evened) == sides(drawn)
     assert evened.notes == (
-        "boxes of face in tiny are moved outwards: left +0.1, bottom -0.25, in shares of their size",
+        "sides of boxes of face in tiny are moved: left +0.1, bottom -0.25; shares of it, + is outwards",
     )
     first, second = (json.loads(each.coco("test").read_text())["annotations"][0] for each in (drawn, evened))
     assert first["bbox"] == [5, 6, 20, 24] and second["bbox"] == [3, 6, 22, 18]

@@ -32,6 +32,15 @@ def test_the_sets_own_root_wins_then_the_folder_below_the_root_then_the_root(tmp
     assert find("one", config(tmp_path, "one", "two")) == tmp_path / "one"
 
 
+def test_a_folder_may_have_the_sets_name_instead(tmp_path: Path) -> None:
+    (tmp_path / "facemask").mkdir()
+    dataset = compose(
+        TrainConfig, "train", ["dataset=[facemask,ilc2021]", f"dataset.root={tmp_path}"]
+    ).dataset
+    assert dataset.sources["facemask"].folder != "facemask"
+    assert find("facemask", dataset) == tmp_path / "facemask"
+
+
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
@@ -55,15 +64,17 @@ def test_what_is_not_found_is_named(
 
 
 def test_without_a_network_the_download_says_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The real client, sent to a proxy that is not there."""
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
-    dataset = compose(TrainConfig, "train", ["dataset=facemask"]).dataset
+    sets = ["dataset=[facemask,ilc2021]", f"dataset.root={tmp_path}"]
+    dataset = compose(TrainConfig, "train", sets).dataset
     with pytest.raises(UserError) as error:
         find("facemask", dataset)
+    assert f"dataset.root={tmp_path} holds no folder 'facemask853' for facemask" in caplog.text
     message = str(error.value)
     assert "Kaggle cannot be reached from here" in message
     for way in (
