@@ -106,6 +106,8 @@ def _misfit(model: ModelConfig, folder: Path) -> str:
     wrong = [name for name, value in needed.items() if getattr(larger, name) < value]
     # Heads must be equally deep: they have no residual path around a layer left out.
     wrong += ["head_depth"] * (larger.head_depth != model.head_depth)
+    if not wrong and all(getattr(larger, name) == value for name, value in needed.items()):
+        return "no larger"
     return ", ".join(f"{name} is {getattr(larger, name)}, not {getattr(model, name)}" for name in wrong)
 
 

@@ -159,11 +159,15 @@ def test_what_is_not_smaller_is_refused_before_anything_is_assigned(
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder where D2 is released, as far as choosing a start looks."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "models" / "efficientdet_d2"
+    release(tmp_path / "models", "efficientdet_d2")
+    return tmp_path / "models"
+
+
+def release(models: Path, name: str) -> None:
+    folder = models / name
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").touch()
-    (folder / "model_card.json").write_text(json.dumps({"name": "efficientdet_d2"}))
-    return folder.parent
+    (folder / "model_card.json").write_text(json.dumps({"name": name}))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,12 @@ def test_where_a_size_starts(models: Path, name: str, init: str, start: str) -> 
     assert resolve_init(size(name, init=init)) == start
 
 
+def test_a_size_is_cut_out_of_a_larger_one_not_of_its_own_release(models: Path) -> None:
+    release(models, "efficientdet_d0")
+    assert resolve_init(size("d0", init="sliced")) == "sliced:models/efficientdet_d2"
+    assert resolve_init(size("d0")) == "models/efficientdet_d0"
+
+
 def test_without_a_release_all_start_from_imagenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolve_init(size("d0")) == "imagenet"
@@ -194,6 +204,7 @@ def test_without_a_release_all_start_from_imagenet(tmp_path: Path, monkeypatch: 
         ({"backbone": "b3"}, "backbone is b2, not b3"),
         ({"filters": 160, "bifpn_cells": 6}, "filters is 112, not 160, bifpn_cells is 5, not 6"),
         ({"head_depth": 2}, "head_depth is 3, not 2"),
+        ({}, r"models/efficientdet_d2 \(no larger\)"),
         ({"init": "sliced:elsewhere"}, "cannot be cut out of elsewhere .not a SavedModel folder"),
     ],
 )
