@@ -22,9 +22,9 @@ help: ## explain every target (the default)
 	@echo '  DATA=folder      pictures to anonymize; never written to'
 	@echo '  OUT=folder       where to; default: DATA-anonymized beside DATA'
 	@echo '  DATASET=name     labelled set, or several: facemask,ilc2021; see conf/dataset (default: sample)'
-	@echo '  ROOT=folder      where the labelled set lies; without it, it is made or downloaded'
+	@echo '  ROOT=folder      where the labelled set lies, or a folder of each; without it, it is made or downloaded'
 	@echo '  MODEL=...        train: efficientdet_d0 to d3; release: efficientdet_d0, d2;'
-	@echo '                   evaluate, anonymize, verify: a SavedModel'
+	@echo '                   evaluate, compare, bench, anonymize, verify: a SavedModel'
 	@echo '  PEERS=folder     with compare: where weights of YuNet and UltraFace lie'
 	@echo '  EXTRA=gpu        with env: NVIDIA libraries as well (Linux)'
 	@echo '  ARGS="..."       anything that `$(RUN) train.py --help` or `anonymize.py --help` lists, such as'
@@ -42,7 +42,7 @@ env: .venv/.stamp ## make or refresh .venv alone; EXTRA=gpu adds the NVIDIA libr
 
 broken:
 
-train: .venv/.stamp ## prepare, train, export, evaluate: [DATASET=] [ROOT=] [MODEL=] [ARGS=]
+train: .venv/.stamp ## prepare, train, export, calibrate, evaluate: [DATASET=] [ROOT=] [MODEL=] [ARGS=]
 	@$(RUN) train.py $${DATASET:+"dataset=$$DATASET"} $${ROOT:+"dataset.root=$$ROOT"} $${MODEL:+"model=$$MODEL"} $(ARGS)
 
 prepare: .venv/.stamp ## only make the data set version, with its report: [DATASET=] [ROOT=] [ARGS=]
@@ -52,7 +52,7 @@ evaluate: .venv/.stamp ## measure a model on a labelled set: [MODEL=] [DATASET=]
 	@$(RUN) evaluate.py $${MODEL:+"evaluation.model=$$MODEL"} $${DATASET:+"dataset=$$DATASET"} \
 		$${ROOT:+"dataset.root=$$ROOT"} $(ARGS)
 
-compare: .venv/.stamp ## measure Veil and other tools on the same pictures: [DATASET=] [ROOT=] [PEERS=] [ARGS=]
+compare: .venv/.stamp ## measure Veil and other tools on the same pictures: [MODEL=] [DATASET=] [ROOT=] [PEERS=] [ARGS=]
 	@$(RUN) -m benchmarks.compare $${MODEL:+"contenders.veil.model=$$MODEL"} $${DATASET:+"dataset=$$DATASET"} \
 		$${ROOT:+"dataset.root=$$ROOT"} $${PEERS:+"peers=$$PEERS"} $(ARGS)
 

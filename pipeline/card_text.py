@@ -211,11 +211,11 @@ is not thereby anonymous: clothes, places and bodies stay.
 
 ## When it misses a face
 
-Lower `score_threshold`, widen `redact.margin`, or look in tiles (`detector.tiles`) at once, and read the
-review list of the report. Then tell us: an issue with the size of the face in pixels, what covered it, its
-best score (`detections.json`), the settings and the digest of the model (`manifest.jsonl`). Never attach a
-picture of a person who has not agreed to it. Several such pictures that may not leave you: label them, and
-send what `make evaluate` prints of them.
+Lower `detector.score_threshold`, look for smaller faces (`detector.min_face`), or widen `redact.margin` at
+once, and read the review list of the report. Then tell us: an issue with the size of the face in pixels, what
+covered it, its score where it is among the `candidates` in `manifest.jsonl`, and from there the settings and
+the digest of the model. Never attach a picture of a person who has not agreed to it. Several such pictures
+that may not leave you: label them, and send what `make evaluate` prints of them.
 """
 
 
