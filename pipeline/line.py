@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.anonymize.detect import model_digest
+from pipeline.anonymize.entry import VERSION
 from pipeline.calibration.score_map import kept_score_map
 from pipeline.card import write_card
 from pipeline.config.plain import plain
@@ -114,7 +115,7 @@ def _release(
         "model": model_digest(saved_model),
         "data": version.fingerprint,
         "evaluation": plain(config.evaluation),
-        "redact": plain(RedactConfig()),
+        "redact": [VERSION, plain(RedactConfig())],
     }
     if before and before["inputs"] == inputs:
         log.info("%s is evaluated and registered", saved_model)
@@ -151,7 +152,7 @@ def _calibrate(config: TrainConfig, version: DatasetVersion, saved_model: Path, 
     folder = saved_model.parent
     done, evaluation = folder / CALIBRATED, config.evaluation
     settings = [plain(config.calibration), version.fingerprint, evaluation.iou]
-    settings += [evaluation.consensus != "as_labelled"]
+    settings += [evaluation.consensus != "as_labelled", sorted(evaluation.sources)]
     settings += [evaluation.tiles, evaluation.min_face, evaluation.mirror]
     if done.is_file() and json.loads(done.read_text()) == [model_digest(saved_model), *settings]:
         log.info("%s is calibrated", saved_model)

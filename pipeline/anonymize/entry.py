@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 """Of the manifest's form and of what Veil makes of a picture: a newer one redoes what an older one made."""
 
 

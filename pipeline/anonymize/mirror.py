@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anonymize.detect.common import Detections, Detector, Picture, Wrapped
-from pipeline.anonymize.parts import Scale, parts, turned, turned_back
-from pipeline.anonymize.tiles import SAME, Tile, best_of_each
+from pipeline.anonymize.parts import ENLARGED, Scale, parts, turned, turned_back
+from pipeline.anonymize.tiles import SAME, TOGETHER, Tile, best_of_each
 from pipeline.boxes import Boxes
 from pipeline.config.schema.anonymization import SCORE_FLOOR
 
@@ -47,14 +47,15 @@ class MirroredDetector(Wrapped):
     threshold: float
 
     @property
-    def enlarges(self) -> bool:
-        """Whether it looks at parts in doubt, so that tiles need not show faces as large."""
-        return self.mirror == "auto" and getattr(self.detector, "part_size", None) is not None
+    def enlarged(self) -> float:
+        """How many times larger it is shown what it is in doubt of; above 1, tiles may show that smaller."""
+        parts = self.mirror == "auto" and getattr(self.detector, "part_size", None) is not None
+        return ENLARGED if parts else 1.0
 
     def detect(
         self, pictures: Sequence[Picture], matter: Sequence[tuple[float, float]] = ()
     ) -> list[Detections]:
-        """See :class:`Detector`. One mirror image at a time is in memory.
+        """See :class:`Detector`. One whole mirror image at a time is in memory, or four of parts.
 
         Args:
             matter: of each picture, between which sizes (longer side in pixels, the larger included) a box
@@ -84,8 +85,11 @@ class MirroredDetector(Wrapped):
         return max(DOUBT * self.threshold, SCORE_FLOOR)
 
     def _parts(self, picture: Picture, found: Detections, tiles: list[Tile], scale: Scale) -> Detections:
-        asked = self.detector.detect_parts([turned(picture, tile) for tile in tiles])  # type: ignore[attr-defined]
-        seen = [turned_back(each, tile, scale) for each, tile in zip(asked, tiles, strict=True)]
+        size, seen = (scale.width, scale.height), []
+        for start in range(0, len(tiles), TOGETHER):
+            shown = tiles[start : start + TOGETHER]
+            asked = self.detector.detect_parts([turned(picture, tile) for tile in shown])  # type: ignore[attr-defined]
+            seen += [turned_back(each, tile, size) for each, tile in zip(asked, shown, strict=True)]
         boxes = Boxes(np.concatenate([each.boxes.xyxy for each in seen]))
         best = best_of_each(boxes, np.concatenate([each.scores for each in seen]))
         known = found.boxes[found.scores >= self._doubt]
@@ -95,10 +99,9 @@ class MirroredDetector(Wrapped):
 
     def _whole(self, picture: Picture, found: Detections) -> Detections:
         height, width = picture.shape[:2]
-        (seen,) = self.detector.detect([np.ascontiguousarray(picture[:, ::-1])])
-        xmin, ymin, xmax, ymax = seen.boxes.xyxy.T
-        back = Boxes(np.stack([width - xmax, ymin, width - xmin, ymax], axis=1))
-        return together(found, Detections(back, seen.scores), width, height)
+        whole = Tile(0, 0, width, height)
+        (seen,) = self.detector.detect([turned(picture, whole)])
+        return together(found, turned_back(seen, whole, (width, height)), width, height)
 
 
 def mirrored(detector: Detector, mirror: str, threshold: float) -> Detector:

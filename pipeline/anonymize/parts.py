@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.anonymize.detect.common import Detections, Picture
-from pipeline.anonymize.tiles import Tile
+from pipeline.anonymize.tiles import MARGIN, Tile, cut
 from pipeline.boxes import Boxes
 
 ENLARGED = 2.0
@@ -18,8 +18,6 @@ ROOM = 2.5
 a larger face it is enlarged less, or made smaller."""
 LARGEST = 0.5
 """Of a part's side: larger boxes are left to the whole view."""
-MARGIN = 4
-"""Pixels of the canvas by which the box of a face that a part cuts may end before the part does."""
 
 Floats = NDArray[np.float64]
 
@@ -77,13 +75,13 @@ def turned(picture: Picture, part: Tile) -> Picture:
     return np.ascontiguousarray(part.of(picture)[:, ::-1])
 
 
-def turned_back(found: Detections, part: Tile, scale: Scale) -> Detections:
-    """From the part's mirror image to the picture, without what the part cuts or is too small for."""
+def turned_back(found: Detections, part: Tile, size: tuple[int, int]) -> Detections:
+    """From the part's mirror image to the picture, without what the part cuts or is too small for.
+
+    Args:
+        size: width and height of the picture.
+    """
     xmin, ymin, xmax, ymax = found.boxes.xyxy.T
     boxes = np.stack([part.right - xmax, part.top + ymin, part.right - xmin, part.top + ymax], axis=1)
-    low, high, size = np.array(part[:2]), np.array(part[2:4]), [scale.width, scale.height]
-    cut = ((low > 0) & (boxes[:, :2] <= low + part.margin)) | (
-        (high < size) & (boxes[:, 2:] >= high - part.margin)
-    )
-    whole = ~cut.any(axis=1) & ((boxes[:, 2:] - boxes[:, :2]).max(axis=1) <= part.largest)
+    whole = ~cut(boxes, np.array([part]), *size) & ((boxes[:, 2:] - boxes[:, :2]).max(axis=1) <= part.largest)
     return Detections(Boxes(boxes[whole]), found.scores[whole])

@@ -21,7 +21,7 @@ from pipeline.anonymize.entry import Face
 from pipeline.anonymize.images import AtLeast, Picture
 from pipeline.anonymize.images import View as FrameView
 from pipeline.anonymize.images.model import Frame
-from pipeline.anonymize.redact import Region, region_of_each, regions
+from pipeline.anonymize.redact import Region, region_of_each
 from pipeline.anonymize.tiles import look
 from pipeline.anonymize.views import View, detect_small, together, views
 from pipeline.boxes import Boxes
@@ -216,8 +216,14 @@ def _frames(
 
 
 def redacted_regions(faces: Sequence[Face], redaction: RedactConfig, size: tuple[int, int]) -> list[Region]:
-    """What was redacted for faces of one frame of that width and height."""
-    return regions(Boxes(np.array([face.box for face in faces if face.region])), redaction, size)
+    """What was redacted for faces of one frame of that width and height, as the manifest has it."""
+    hidden = [face for face in faces if face.region]
+    again = region_of_each(Boxes(np.array([face.box for face in hidden])), redaction, size)
+    return [
+        replace(region, box=tuple(face.region))  # type: ignore[arg-type]  # of four numbers
+        for face, region in zip(hidden, again, strict=True)
+        if region and face.region
+    ]
 
 
 def exposed_share(

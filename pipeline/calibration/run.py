@@ -19,7 +19,7 @@ from pipeline.calibration.score_map import CALIBRATION, FloatArray, ScoreMap, ke
 from pipeline.calibration.scored import Scored, score_all
 from pipeline.config.schema import CalibrationConfig, EvaluationConfig, ModelConfig
 from pipeline.config.schema.anonymization import SCORE_FLOOR
-from pipeline.evaluation.labelled import LabelledFaces, read_labelled
+from pipeline.evaluation.labelled import LabelledFaces, of_sources, read_labelled
 from pipeline.evaluation.predict import Progress, load_any, predict
 from pipeline.evaluation.reliability import Reliability, reliability
 from pipeline.evaluation.slices import Rate, rate
@@ -82,8 +82,8 @@ def calibrate(
         model: what the SavedModel was made of.
         saved_model: its folder; any map that it holds already is replaced.
         coco_jsons: pictures that the detector was not trained on.
-        evaluation: the overlap that counts as found, whether faces that nobody labelled count, tiles, and
-            where the detector looks again.
+        evaluation: of which sets, the overlap that counts as found, whether faces that nobody labelled count,
+            tiles, and where the detector looks again.
         folder: where to write the calibrated SavedModel; default: in the place of the given one.
         plot: where to draw how reliable scores are, before and after.
     """
@@ -110,7 +110,8 @@ def calibration_pictures(coco_jsons: Iterable[Path], evaluation: EvaluationConfi
     """What scores are calibrated on: who finds a face that only a consensus names is not wrong, so it counts
     for nothing, unless all figures are wanted as labelled.
     """
-    return read_labelled(coco_jsons, consensus=evaluation.consensus != "as_labelled")
+    pictures = read_labelled(coco_jsons, consensus=evaluation.consensus != "as_labelled")
+    return of_sources(pictures, evaluation.sources)
 
 
 def fit_where_it_looks(
@@ -146,7 +147,11 @@ def fit_where_it_looks(
             break
         else:  # the next is stricter, though stricter ones have more doubts
             found = assess(scored, config, operating + STEP)
-    return best or (found, scored)
+    if best or found.reason or evaluation.mirror != "auto":
+        return best or (found, scored)
+    log.warning("after %s rounds no map holds where it makes the detector look; the last one stays", ROUNDS)
+    scored = _looked(raw, found.score_map, pictures, evaluation, progress)
+    return judged(found.score_map, scored, config), scored
 
 
 def _looked(
@@ -156,8 +161,9 @@ def _looked(
     evaluation: EvaluationConfig,
     progress: Progress | None,
 ) -> Scored:
-    """What the tool would find with that map; scores as the network gives them."""
-    detector = looking(_Rescored(raw, score_map), evaluation)
+    """What the tool would find with that map, which makes its doubts; scores as the network gives them."""
+    at = dataclasses.replace(evaluation, score_threshold=OPERATING)
+    detector = looking(_Rescored(raw, score_map), at)
     found = predict(detector, pictures, progress).detections
     plain = [Detections(each.boxes, score_map.inverse(each.scores)) for each in found]
     return score_all(pictures, plain, evaluation.iou)

@@ -111,7 +111,10 @@ def runtimes(saved_model: Path, pictures: Sequence[Picture], runtime: str = "ope
         return False, _cell(str(error))
     reference = load_detector(saved_model, runtime="tensorflow", floor=SEEN / 2)
     lost, apart = 0, 0.0
-    for one, other in zip(reference.detect(pictures), fast.detect(pictures), strict=True):
+    seen = [*zip(reference.detect(pictures), fast.detect(pictures), strict=True)]
+    if getattr(fast, "part_size", None):
+        seen += zip(reference.detect_parts(pictures), fast.detect_parts(pictures), strict=True)  # type: ignore[attr-defined]
+    for one, other in seen:
         for left, right in ((one, other), (other, one)):
             gaps = _gaps(left.at_least(SEEN), right)
             lost += int(np.isinf(gaps).sum())

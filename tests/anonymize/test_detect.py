@@ -74,6 +74,21 @@ def test_an_oblong_canvas_is_as_short_as_may_be(
     assert (found[taken[0] :] == PADDING).all() and (found[:, taken[1] :] == PADDING).all()
 
 
+@pytest.mark.parametrize("size", [(3000, 4000), (3001, 4001), (1537, 2305), (7007, 9003)])
+def test_a_large_picture_is_shown_as_means_of_its_pixels_less_than_a_pixel_off(size: tuple[int, int]) -> None:
+    height, width = size
+    picture = np.random.default_rng(0).integers(0, 200, (*size, 1), dtype=np.uint8).repeat(3, axis=2)
+    top, left = height - 400, width - 500
+    picture[top : top + 300, left : left + 400] = 255
+    found, (rows, columns) = letterbox(picture, 768, oblong=True)
+    dark = found[: rows // 2, : columns // 2]
+    assert abs(dark.mean() - 99.5) < 1, "means, and no pixels picked out"
+    assert dark.std() < 1.2 * 58 / np.sqrt(height / rows * width / columns)
+    bright = np.argwhere(found[:rows, :columns, 0] > 178)  # half of the pixel is the square's
+    shown = np.array([top, left, top + 300, left + 400]) * np.tile([rows / height, columns / width], 2)
+    np.testing.assert_allclose([*bright.min(axis=0), *bright.max(axis=0) + 1], shown, atol=1)
+
+
 def test_the_sizes_of_canvases() -> None:
     assert canvas_sizes(768, oblong=False) == [(768, 768)]
     whole = [(768, 768), (512, 768), (640, 768), (768, 512), (768, 640)]

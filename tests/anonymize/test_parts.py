@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pipeline.anonymize import Detections
 from pipeline.anonymize.looks import looking
 from pipeline.anonymize.mirror import MirroredDetector
 from pipeline.anonymize.parts import Scale, parts, turned, turned_back
-from pipeline.anonymize.tiles import NEEDED, NEEDED_FOR_DOUBT, Tile
+from pipeline.anonymize.tiles import NEEDED, NEEDED_FOR_DOUBT, TOGETHER, Tile
 from pipeline.boxes import Boxes
 from pipeline.config.schema import DetectorConfig
 from tests.anonymize.squares import Picture, SquareDetector, boxes_of, scene
@@ -63,7 +64,7 @@ def test_what_a_part_shows_comes_back_to_its_place() -> None:
     (tile,) = parts(boxes_of([(300, 200, 20)]), SCALE)
     seen = SquareDetector(input_size=128, needed=8).detect([turned(picture, tile)])[0]
     assert len(seen) == 2
-    back = turned_back(seen, tile, SCALE)
+    back = turned_back(seen, tile, (SCALE.width, SCALE.height))
     np.testing.assert_allclose(back.boxes.xyxy, boxes_of([(310, 210, 20)]).xyxy, atol=1)
 
 
@@ -85,7 +86,7 @@ def test_what_a_part_cuts_or_is_too_small_for_is_left_to_others(box: list[int], 
     tile = Tile(100, 0, 200, 200, margin=3, largest=50)
     xmin, ymin, xmax, ymax = box
     seen = Detections(Boxes(np.array([[200.0 - xmax, ymin, 200.0 - xmin, ymax]])), np.array([0.9]))
-    back = turned_back(seen, tile, SCALE)
+    back = turned_back(seen, tile, (SCALE.width, SCALE.height))
     assert len(back) == kept
     if kept:
         assert back.boxes.xyxy.tolist() == [box]
@@ -173,6 +174,28 @@ def test_the_whole_view_does_not_ask_again_for_what_tiles_show_larger() -> None:
     detector = Unsure(sure=60)
     looking(detector, DetectorConfig(min_face=20)).detect([scene(1600, 1200, [(300, 300, 200)])])
     assert len(detector.parts) == 1
+
+
+def test_a_picture_is_decoded_as_large_as_the_parts_of_its_tiles_show_it() -> None:
+    for mirror, times in (("off", 1), ("auto", 2)):
+        look = looking(Unsure(), DetectorConfig(mirror=mirror))
+        shown = 4000 * look.tiling.resolution(4000, 3000)  # type: ignore[attr-defined]
+        assert look.wanted_side(4000, 3000) == np.ceil(times * shown)  # type: ignore[attr-defined]
+
+
+def test_few_parts_at_a_time_are_in_memory() -> None:
+    class Counting(Unsure):
+        asked: ClassVar[list[int]] = []
+
+        def detect_parts(self, pictures: Sequence[Picture]) -> list[Detections]:
+            self.asked.append(len(pictures))
+            return super().detect_parts(pictures)
+
+    faces = [(left, top, 40) for left in range(20, 1500, 300) for top in range(20, 1100, 300)]
+    detector = Counting(sure=15)
+    (seen,) = MirroredDetector(detector, "auto", 0.5).detect([scene(1600, 1200, faces)])
+    assert sum(detector.asked) > 2 * TOGETHER and max(detector.asked) == TOGETHER
+    assert len(seen) == len(faces) and seen.scores.min() > 0.7
 
 
 def test_tiles_have_parts_of_their_own() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +63,19 @@ def test_exposed_share(box: list[float], exposed: float) -> None:
     ],
 )
 def test_a_margin_hides_more_and_is_no_part_of_the_face(box: list[float], exposed: float) -> None:
-    redacted = redacted_regions([FACE], RedactConfig(margin=0.2), (500, 500))
-    assert [region.box for region in redacted] == [(74, 74, 226, 181)]
+    hidden = replace(FACE, region=[74, 74, 226, 181])  # what a margin of 0.2 makes of it
+    redacted = redacted_regions([hidden], RedactConfig(margin=0.2), (500, 500))
     share = exposed_share(np.array(box, float), redacted, RedactConfig(margin=0.2), (500, 500))
     assert share == pytest.approx(exposed, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", list(Shape))
+def test_what_was_redacted_is_read_and_not_computed_again(shape: Shape) -> None:
+    """An output that an older Veil made, with another margin, is judged by what it hid."""
+    now = RedactConfig(margin=0.5, shape=shape)
+    redacted = redacted_regions([FACE, replace(FACE, region=None)], now, (500, 500))
+    assert [region.box for region in redacted] == [(100, 100, 200, 170)]
+    assert exposed_share(np.array([55, 100, 99, 160], float), redacted, now, (500, 500)) == 1.0
 
 
 @pytest.mark.parametrize("margin", [0.2, 1.0])

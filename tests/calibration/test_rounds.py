@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.anonymize import Detections
 from pipeline.anonymize.looks import looking
+from pipeline.calibration import run
 from pipeline.calibration.fit import lower_bound
 from pipeline.calibration.run import _Rescored, fit_where_it_looks
 from pipeline.calibration.scored import score_all
@@ -70,6 +71,24 @@ def test_a_half_means_what_it_should_where_the_tool_looks(labelled: list[Labelle
     assert lower_bound(seen, 0.5, CONFIG.confidence) == found.precision_lower_bound
     np.testing.assert_allclose(found.score_map(scored.scores), seen.scores, atol=1e-9)
     assert seen.counts(0.5) == (found.recall.hits, found.precision.of)
+
+
+def test_doubts_are_those_of_the_threshold_that_is_calibrated(labelled: list[LabelledFaces]) -> None:
+    found, _ = fit_where_it_looks(Dim(), labelled, CONFIG, EvaluationConfig())
+    other, _ = fit_where_it_looks(Dim(), labelled, CONFIG, EvaluationConfig(score_threshold=0.2))
+    assert found == other
+
+
+def test_a_map_that_no_round_could_hold_is_judged_where_it_looks(
+    labelled: list[LabelledFaces], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fitted to what is found without parts, it promises more than it keeps with them."""
+    monkeypatch.setattr(run, "ROUNDS", 0)
+    found, _ = fit_where_it_looks(Dim(), labelled, CONFIG, EvaluationConfig())
+    tool = looking(_Rescored(Dim(), found.score_map), EvaluationConfig())
+    seen = score_all(labelled, tool.detect([read_picture(each) for each in labelled]), 0.5)
+    assert found.precision_lower_bound == lower_bound(seen, 0.5, CONFIG.confidence) < CONFIG.precision
+    assert "after 0 rounds no map holds" in caplog.text
 
 
 def test_each_picture_is_looked_at_whole_once_and_only_its_parts_again(labelled: list[LabelledFaces]) -> None:

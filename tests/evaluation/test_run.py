@@ -161,6 +161,13 @@ def test_scores_are_calibrated_with_such_faces_ignored(gap: Path, consensus: str
     assert sum(int(each.ignored.sum()) for each in pictures) == excused
 
 
+def test_scores_are_calibrated_on_the_sets_that_are_asked_for(gap: Path) -> None:
+    (source,) = {each.source for each in calibration_pictures([gap], EvaluationConfig())}
+    assert calibration_pictures([gap], EvaluationConfig(sources=[source]))
+    with pytest.raises(UserError, match=f"evaluation.sources: other; allowed: {source}"):
+        calibration_pictures([gap], EvaluationConfig(sources=["other"]))
+
+
 def test_both_figures_are_written(gap: Path, found, tmp_path: Path) -> None:
     detector = Greys(found, (0.9, 0.8, 0.95))
     evaluate(detector, gap, EvaluationConfig(), redact=TIGHT, folder=tmp_path / "out")

@@ -91,9 +91,21 @@ def letterbox(picture: Picture, side: int, oblong: bool = False) -> tuple[Pictur
     scale = min(size[0] / height, size[1] / width)
     inner = max(1, round(height * scale)), max(1, round(width * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    while picture.shape[0] >= 2 * inner[0] and picture.shape[1] >= 2 * inner[1]:
+        picture = _halved(picture)
     canvas = np.full((*size, 3), PADDING, np.uint8)
     canvas[: inner[0], : inner[1]] = cv2.resize(picture, inner[::-1], interpolation=method)
     return canvas, inner
+
+
+def _halved(picture: Picture) -> Picture:
+    """Means of two by two pixels, a tenth of the time of means over other areas.
+
+    A last odd row or column is left out: what is shown then lies less than a pixel of the canvas off.
+    """
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    even = picture[: 2 * height, : 2 * width]
+    return np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass(frozen=True)

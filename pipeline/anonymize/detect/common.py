@@ -109,6 +109,7 @@ class AskedOnce(Passing):
     """
 
     timed = False  # what was kept says nothing of the detector's speed
+    concurrent = False
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector

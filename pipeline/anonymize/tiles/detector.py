@@ -15,8 +15,7 @@ from pipeline.anonymize.tiles.merge import Seen, merged
 from pipeline.boxes import Boxes
 
 TOGETHER = 4
-"""Views handed to the detector at once: whatever the picture, no more of them are in memory, but for
-the mirror image of one."""
+"""Views handed to the detector at once, or parts of one: whatever the picture, no more are in memory."""
 _SPARSE = 61
 """A first look at every so many pixels tells almost every tile that is not of one colour."""
 
@@ -31,13 +30,16 @@ class TiledDetector(Wrapped):
     tiling: Tiling
 
     def wanted_side(self, width: int, height: int) -> int | None:
-        """Pixels that the longer side of a picture of that size must keep; None: all."""
+        """Pixels that the longer side of a picture of that size must keep; None: all.
+
+        Those of the finest tile, and of parts of it that are shown larger.
+        """
         alone = getattr(self.detector, "wanted_side", None)
         resolution = self.tiling.resolution(width, height)
         if resolution is None or alone is None:
             return None if alone is None else int(alone)
         longest = max(width, height)
-        return min(longest, max(int(alone), int(np.ceil(longest * resolution))))
+        return min(longest, max(int(alone), int(np.ceil(longest * resolution * _enlarged(self.detector)))))
 
     def detect(
         self, pictures: Sequence[Picture], reduced: Sequence[float] = (), only: Boxes | None = None
@@ -61,7 +63,7 @@ class TiledDetector(Wrapped):
             ]
 
     def _asked(self, views: list[Picture], together: list[tuple[int, Tile]]) -> list[Detections]:
-        if getattr(self.detector, "enlarges", False):  # where it looks again is told what is left to others
+        if _enlarged(self.detector) > 1:  # where it looks again is told what is left to others
             matter = [(tile.smallest, tile.largest) for _, tile in together]
             return self.detector.detect(views, matter)  # type: ignore[call-arg]
         return self.detector.detect(views)
@@ -104,9 +106,13 @@ def tiled(detector: Detector, tiles: str, min_face: float) -> Detector:
     side = getattr(detector, "input_size", None)
     if tiles == "off" or side is None or getattr(detector, "tiling", None) is not None:
         return detector
-    needed = NEEDED_FOR_DOUBT if getattr(detector, "enlarges", False) else NEEDED
+    needed = NEEDED_FOR_DOUBT if _enlarged(detector) > 1 else NEEDED
     oblong = bool(getattr(detector, "oblong", False))
     return TiledDetector(detector, Tiling(tiles, min_face, int(side), needed, oblong))
+
+
+def _enlarged(detector: Detector) -> float:
+    return float(getattr(detector, "enlarged", 1.0))
 
 
 def _moved(found: Detections, tile: Tile) -> Detections:

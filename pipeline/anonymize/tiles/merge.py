@@ -46,18 +46,22 @@ def merged(views: Sequence[Seen], width: int, height: int) -> Detections:
     tiles = np.repeat([view.tile for view in views], [len(view.found) for view in views], axis=0)
     theirs = np.maximum(*(boxes[:, 2:] - boxes[:, :2]).T) <= tiles[:, 5]
     boxes, scores, tiles = boxes[theirs], scores[theirs], tiles[theirs]
-    cut = _cut(boxes, tiles, width, height)
+    parted = cut(boxes, tiles, width, height)
     gone = np.zeros(len(boxes), dtype=bool)
-    for part in np.flatnonzero(cut):
-        whole = _whole_of(part, boxes, tiles, cut)
+    for part in np.flatnonzero(parted):
+        whole = _whole_of(part, boxes, tiles, parted)
         if whole is not None:
             gone[part] = True
             scores[whole] = max(scores[whole], scores[part])
     return best_of_each(Boxes(boxes[~gone]), scores[~gone])
 
 
-def _cut(boxes: Floats, tiles: Floats, width: int, height: int) -> NDArray[np.bool_]:
-    """``[N]`` whether a face may go on beyond its tile."""
+def cut(boxes: Floats, tiles: Floats, width: int, height: int) -> NDArray[np.bool_]:
+    """``[N]`` whether a face may go on beyond its tile.
+
+    Args:
+        boxes: ``[N, 4]``. tiles: ``[N, …]`` the values of each one's :class:`Tile`, or ``[1, …]``.
+    """
     margin = tiles[:, 4:5]
     low, high = tiles[:, :2], tiles[:, 2:4]
     before = (low > 0) & (boxes[:, :2] <= low + margin)
@@ -65,9 +69,9 @@ def _cut(boxes: Floats, tiles: Floats, width: int, height: int) -> NDArray[np.bo
     return np.asarray((before | after).any(axis=1))
 
 
-def _whole_of(part: np.intp, boxes: Floats, tiles: Floats, cut: NDArray[np.bool_]) -> np.intp | None:
+def _whole_of(part: np.intp, boxes: Floats, tiles: Floats, parted: NDArray[np.bool_]) -> np.intp | None:
     """The box of another view that, cut by the part's tile, is the part."""
-    others = np.flatnonzero(~cut & (tiles != tiles[part]).any(axis=1))
+    others = np.flatnonzero(~parted & (tiles != tiles[part]).any(axis=1))
     low, high = tiles[part, :2], tiles[part, 2:4]
     visible = np.concatenate(
         [np.maximum(boxes[others, :2], low), np.minimum(boxes[others, 2:], high)], axis=1
