@@ -18,7 +18,7 @@ FORM = 1
 
 
 class KeptDetector(AskedOnce):
-    """Asks another detector once for each picture, and keeps what it said in a file.
+    """Asks another detector once for each whole picture, and keeps what it said in a file.
 
     Args:
         detector: whose digest and runtime name the file.

@@ -209,6 +209,15 @@ def test_what_only_redaction_made_look_like_a_face_is_no_finding(
     assert bool(findings) is found
 
 
+def test_what_was_redacted_below_a_face_did_not_make_it(tmp_path: Path) -> None:
+    """A seventh of its box was redacted, for the face below it, and nothing of its top."""
+    save(tmp_path / "x.png", [(20, 20, 100, 130)])
+    picture = open_picture(tmp_path / "x.png", LimitsConfig())
+    redacted = Redacted(picture, [Face(0, [20, 114, 100, 224], 0.9, [20, 114, 100, 191])])
+    ((finding,),) = look_again(QuickDetector(), [redacted], VerifyConfig(scales=[1]), TIGHT)
+    assert finding.exposed == 1
+
+
 class Failing(QuickDetector):
     """Sees nothing in pictures that were redacted already: it breaks."""
 
