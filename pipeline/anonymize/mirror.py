@@ -52,25 +52,22 @@ class MirroredDetector(Wrapped):
         parts = self.mirror == "auto" and getattr(self.detector, "part_size", None) is not None
         return ENLARGED if parts else 1.0
 
-    def detect(
-        self, pictures: Sequence[Picture], matter: Sequence[tuple[float, float]] = ()
-    ) -> list[Detections]:
+    def detect(self, pictures: Sequence[Picture], largest: Sequence[float] = ()) -> list[Detections]:
         """See :class:`Detector`. One whole mirror image at a time is in memory, or four of parts.
 
         Args:
-            matter: of each picture, between which sizes (longer side in pixels, the larger included) a box
-                is whose doubt is followed. Default: all are.
+            largest: of each picture the longest side, in pixels, of a box that matters; of larger ones no
+                doubt is followed. Default: all matter.
         """
-        between = matter or [(0.0, inf)] * len(pictures)
-        seen = zip(pictures, self.detector.detect(pictures), between, strict=True)
+        matters = largest or [inf] * len(pictures)
+        seen = zip(pictures, self.detector.detect(pictures), matters, strict=True)
         if self.mirror == "always":
             return [self._whole(picture, found) for picture, found, _ in seen]
         return [self._where_in_doubt(*each) for each in seen]
 
-    def _where_in_doubt(self, picture: Picture, found: Detections, matter: tuple[float, float]) -> Detections:
+    def _where_in_doubt(self, picture: Picture, found: Detections, largest: float) -> Detections:
         doubtful = (found.scores >= self._doubt) & (found.scores < self.threshold)
-        sides = found.boxes.sizes.max(axis=1)
-        doubts = found.boxes[doubtful & (sides > matter[0]) & (sides <= matter[1])]
+        doubts = found.boxes[doubtful & (found.boxes.sizes.max(axis=1) <= largest)]
         if not len(doubts):
             return found
         side = getattr(self.detector, "part_size", None)
@@ -87,9 +84,9 @@ class MirroredDetector(Wrapped):
     def _parts(self, picture: Picture, found: Detections, tiles: list[Tile], scale: Scale) -> Detections:
         size, seen = (scale.width, scale.height), []
         for start in range(0, len(tiles), TOGETHER):
-            shown = tiles[start : start + TOGETHER]
-            asked = self.detector.detect_parts([turned(picture, tile) for tile in shown])  # type: ignore[attr-defined]
-            seen += [turned_back(each, tile, size) for each, tile in zip(asked, shown, strict=True)]
+            few = tiles[start : start + TOGETHER]
+            asked = self.detector.detect_parts([turned(picture, tile) for tile in few])  # type: ignore[attr-defined]
+            seen += [turned_back(each, tile, size) for each, tile in zip(asked, few, strict=True)]
         boxes = Boxes(np.concatenate([each.boxes.xyxy for each in seen]))
         best = best_of_each(boxes, np.concatenate([each.scores for each in seen]))
         known = found.boxes[found.scores >= self._doubt]

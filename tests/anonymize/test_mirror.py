@@ -70,15 +70,6 @@ def test_a_doubt_is_a_score_from_a_fifth_of_the_threshold_up_to_it_if_the_tool_k
     assert detector.views == views
 
 
-@pytest.mark.parametrize(
-    ("between", "views"), [((0, 60), 2), ((0, 59), 1), ((59, 60), 2), ((60, 99), 1), ((0, np.inf), 2)]
-)
-def test_only_doubts_of_the_sizes_that_matter_are_followed(between: tuple[float, float], views: int) -> None:
-    detector = OneEyed()
-    MirroredDetector(detector, mirror="auto", threshold=0.5).detect([picture()], [between])
-    assert detector.views == views
-
-
 def test_only_pictures_in_doubt_are_looked_at_again_unless_all_are_to_be() -> None:
     pictures = [picture([(20, 30, 50)]), picture(), picture([])]
     for mirror, shown in (("auto", [3, 1]), ("always", [3, 1, 1, 1])):

@@ -164,18 +164,6 @@ def test_a_tile_does_not_ask_again_for_what_it_leaves_to_the_whole_view() -> Non
     assert detector.views > 1 and detector.parts == [(1200, 1600)], "once in the whole, and in no tile"
 
 
-def test_the_whole_view_does_not_ask_again_for_what_tiles_show_larger() -> None:
-    """A tile is sure of the face; one that is too large for tiles is still asked for."""
-    picture = scene(1600, 1200, [(300, 300, 80)])
-    for tiles, asked in (("off", 1), ("auto", 0)):
-        detector = Unsure(sure=30)
-        (seen,) = looking(detector, DetectorConfig(tiles=tiles, min_face=20)).detect([picture])
-        assert (len(detector.parts), len(seen), seen.scores[0] > 0.7) == (asked, 1, True)
-    detector = Unsure(sure=60)
-    looking(detector, DetectorConfig(min_face=20)).detect([scene(1600, 1200, [(300, 300, 200)])])
-    assert len(detector.parts) == 1
-
-
 def test_a_picture_is_decoded_as_large_as_the_parts_of_its_tiles_show_it() -> None:
     for mirror, times in (("off", 1), ("auto", 2)):
         look = looking(Unsure(), DetectorConfig(mirror=mirror))

@@ -104,16 +104,8 @@ def test_whatever_the_picture_some_view_shows_a_face_whole_and_large_enough(
     left = float(np.clip(seam.right - cut * box[0], 0, width - box[0]))
     top = float(np.clip(seam.bottom - cut * box[1], 0, height - box[1]))
     assert any(_shows(view, left, top, box, (width, height), side, oblong) for view in views)
-    for view in [tiling.whole(width, height, grid), *grid]:
-        if max(box) <= view.smallest and _shows(view, left, top, box, (width, height), side, oblong):
-            finer = [each for each in grid if _extent(each) < _extent(view)]
-            assert any(_shows(each, left, top, box, (width, height), side, oblong) for each in finer)
     for tile in grid:
         assert 0 <= tile.left < tile.right <= width and 0 <= tile.top < tile.bottom <= height
-
-
-def _extent(view: Tile) -> int:
-    return max(view.right - view.left, view.bottom - view.top)
 
 
 def _shows(
@@ -155,9 +147,16 @@ def test_tiles_are_as_small_as_their_number_allows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "canvas"), [((4000, 3000), (640, 768)), ((3000, 4000), (768, 640)), ((6000, 4000), (768, 768))]
+    ("size", "canvas"),
+    [
+        ((4000, 3000), (640, 768)),
+        ((3000, 4000), (768, 640)),
+        ((6000, 4000), (768, 768)),
+        ((2560, 1920), (768, 640)),
+        ((2400, 1600), (768, 640)),  # 512 would do, if faces were shown smaller
+    ],
 )
-def test_tiles_fill_the_shortest_canvas_that_takes_no_more_of_them(
+def test_tiles_fill_the_shortest_canvas_that_shows_as_much_in_as_few(
     size: tuple[int, int], canvas: tuple[int, int]
 ) -> None:
     """Four runs of the network on five sixths of a square, and faces no smaller in them."""

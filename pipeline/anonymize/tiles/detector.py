@@ -64,8 +64,8 @@ class TiledDetector(Wrapped):
 
     def _asked(self, views: list[Picture], together: list[tuple[int, Tile]]) -> list[Detections]:
         if _enlarged(self.detector) > 1:  # where it looks again is told what is left to others
-            matter = [(tile.smallest, tile.largest) for _, tile in together]
-            return self.detector.detect(views, matter)  # type: ignore[call-arg]
+            largest = [tile.largest for _, tile in together]
+            return self.detector.detect(views, largest)  # type: ignore[call-arg]
         return self.detector.detect(views)
 
     def _views(
@@ -73,9 +73,8 @@ class TiledDetector(Wrapped):
     ) -> Iterator[tuple[int, Tile]]:
         for number, (picture, factor) in enumerate(zip(pictures, reduced, strict=True)):
             height, width = picture.shape[:2]
-            tiles = self.tiling.grid(width, height, factor)
-            yield number, self.tiling.whole(width, height, tiles)
-            for tile in tiles:
+            yield number, Tile(0, 0, width, height)
+            for tile in self.tiling.grid(width, height, factor):
                 asked = only is None or Boxes(np.array([tile[:4]])).intersection(only).any()
                 if asked and not one_colour(tile.of(picture)):
                     yield number, tile

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.anonymize.detect.canvas import Size, size_for, whole_sizes
+from pipeline.anonymize.detect.canvas import Size, whole_sizes
 from pipeline.anonymize.detect.common import Picture
 
 NEEDED, NEEDED_FOR_DOUBT = 20, 14
@@ -33,8 +33,6 @@ class Tile(NamedTuple):
     Attributes:
         margin: a box that ends so near to a side within the picture may be of a face that goes on there.
         largest: a box with a longer side is left to coarser views.
-        smallest: a doubt about a box whose longer side is no longer than this is left to finer views, which
-            show the face whole, and larger.
     """
 
     left: int
@@ -43,7 +41,6 @@ class Tile(NamedTuple):
     bottom: int
     margin: float = 0.0
     largest: float = math.inf
-    smallest: float = 0.0
 
     def of(self, picture: Picture) -> Picture:
         """Its pixels, not copied."""
@@ -86,11 +83,6 @@ class Tiling:
         tiles = self._numbered(width, height, count)
         return list(dict.fromkeys(tiles))  # a strip has few rows to divide
 
-    def whole(self, width: int, height: int, tiles: Sequence[Tile]) -> Tile:
-        """The full view of a picture that these tiles are of."""
-        smallest = self._looked_after(max(width, height)) if tiles else 0.0
-        return Tile(0, 0, width, height, smallest=smallest)
-
     def resolution(self, width: int, height: int) -> float | None:
         """Pixels of the network's canvas for one of the picture, in the finest tile; None without tiles."""
         tiles = self.grid(width, height)
@@ -116,21 +108,12 @@ class Tiling:
             pairs = list(pairwise(sizes))
             overlaps = [self._overlap(size, coarser) for size, coarser in pairs]
             if all(math.ceil(each) < math.floor(size) for each, size in zip(overlaps, sizes, strict=False)):
-                left = [0.0, *(self._looked_after(size) for size in sizes[1:])]
-                levels = [
-                    self._level(width, height, *each) for each in zip(sizes, sizes[1:], left, strict=False)
-                ]
-                choices.append([tile for level in levels for tile in level])
+                choices.append([tile for pair in pairs for tile in self._level(width, height, *pair)])
         if not choices:
             raise ValueError(
                 f"tiles: a network that sees {self.side} pixels cannot be shown tiles; use tiles=off"
             )
-        return min(choices, key=self._cost)
-
-    def _cost(self, tiles: list[Tile]) -> tuple[int, int]:
-        """How many they are, and the pixels of the network's canvases for them."""
-        sizes = ((tile.bottom - tile.top, tile.right - tile.left) for tile in tiles)
-        return len(tiles), sum(math.prod(size_for(*size, self.side, self.oblong)) for size in sizes)
+        return min(choices, key=len)
 
     def _looked_after(self, coarser: float) -> float:
         """Side of the largest face that tiles look after, where the next coarser view is so wide."""
@@ -140,12 +123,11 @@ class Tiling:
         """Pixels that neighbours share: the largest face that they look after, and a margin on both sides."""
         return self._looked_after(coarser) + 2 * MARGIN * size / self.side
 
-    def _level(self, width: int, height: int, size: float, coarser: float, smallest: float) -> list[Tile]:
-        """Tiles of one size: as few as may be, on canvases as short as so few allow, which they fill."""
-        shapes = whole_sizes(self.side, self.oblong)
+    def _level(self, width: int, height: int, size: float, coarser: float) -> list[Tile]:
+        """Tiles of one size: as few as may be, showing most for so few, on the shortest canvas for that."""
+        shapes = sorted(whole_sizes(self.side, self.oblong), key=math.prod)
         choices = (self._shaped(width, height, size, coarser, shape) for shape in shapes)
-        best = min(filter(None, choices), key=lambda tiles: (self._cost(tiles), tiles[0].margin))
-        return [tile._replace(smallest=smallest) for tile in best]
+        return min(filter(None, choices), key=lambda tiles: (len(tiles), tiles[0].margin))
 
     def _shaped(self, width: int, height: int, size: float, coarser: float, canvas: Size) -> list[Tile]:
         """The level, with tiles that fill such a canvas; none if one is no longer than an overlap.
