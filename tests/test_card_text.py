@@ -81,7 +81,7 @@ def test_a_card_says_which_boxes_were_moved(tmp_path: Path, evaluation: Evaluati
     moved = "dataset.sources.sample.grow={with_mask: {top: -0.2}}"
     text = card(tmp_path, evaluation, GATES, CALIBRATION, [moved])
     assert (
-        "\nSo that sets agree, in training and in all figures, boxes of with_mask in sample are moved" in text
+        "\nSo that sets agree, in training and in all figures, sides of boxes of with_mask in sample are moved" in text
     )
     assert "outwards: top -0.2, in shares of their size.\n" in text
 
@@ -93,7 +93,7 @@ def test_a_card_tells_what_was_trained_from_what_was_only_calibrated_anew(
     moved = "dataset.sources.sample.grow={with_mask: {top: -0.2}}"
     config = compose(TrainConfig, "train", ["model=efficientdet_d2", moved])
     text = write_card(config, VERSION, [STAGE, half, whole], evaluation, tmp_path, GATES)
-    assert "\nSo that sets agree, in calibration and in all figures, boxes of with_mask" in text
+    assert "\nSo that sets agree, in calibration and in all figures, sides of boxes of with_mask" in text
     assert "| one | random | 100 × 8 | 384 |" in text
     assert "| half | random | 100 × 8, of which 50% the start's | 384 |" in text
     assert "| whole | random | none, calibrated anew |  |  |  | 1.2 |" in text
