@@ -81,9 +81,9 @@ def test_a_card_says_which_boxes_were_moved(tmp_path: Path, evaluation: Evaluati
     moved = "dataset.sources.sample.grow={with_mask: {top: -0.2}}"
     text = card(tmp_path, evaluation, GATES, CALIBRATION, [moved])
     assert (
-        "\nSo that sets agree, in training and in all figures, sides of boxes of with_mask in sample are moved" in text
+        "\nSo that sets agree, in training and in all figures, sides of boxes of with_mask in sample" in text
     )
-    assert "outwards: top -0.2, in shares of their size.\n" in text
+    assert "sample are moved: top -0.2; shares of it, + is outwards.\n" in text
 
 
 def test_a_card_tells_what_was_trained_from_what_was_only_calibrated_anew(
