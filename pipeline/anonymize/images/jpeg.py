@@ -54,7 +54,7 @@ class JpegFrame(Frame):
         self._data, self._jpeg, self._path = data, jpeg, path
         self.orientation = jpeg.exif.orientation
         self._factor = factor(jpeg.width, jpeg.height, at_least)
-        self._small = self._decoded(self._factor)
+        self._small: Pixels | None = self._decoded(self._factor)
         self.held = self._small.nbytes
 
     @property
@@ -63,23 +63,24 @@ class JpegFrame(Frame):
 
     @cached_property
     def pixels(self) -> Pixels:
-        return self._small if self._factor == 1 else self._decoded(1)
+        return self._decoded(1) if self._small is None or self._factor > 1 else self._small
 
     def release(self) -> None:
-        """Forget :attr:`pixels`, where they can be decoded again: coding needs the memory."""
+        """Forget what was decoded, which can be decoded again: coding needs the memory."""
         self.__dict__.pop("pixels", None)
+        self._small = None
 
     def rgb(self) -> NDArray[np.uint8]:
         return to_rgb8(self.pixels)
 
     def view(self, at_least: AtLeast = None) -> View:
         small = self._small
-        if self._factor == 1 or factor(*self.size, at_least) < self._factor:
+        if small is None or self._factor == 1 or factor(*self.size, at_least) < self._factor:
             return super().view(at_least)
         return View.of_raster(to_rgb8(small), self.orientation, self._factor, self.size)
 
     def native_colour(self, rgb: Sequence[int]) -> tuple[int, ...]:
-        return from_rgb8(rgb, self._small)
+        return from_rgb8(rgb, self.pixels if self._small is None else self._small)
 
     def _decoded(self, scale: int) -> Pixels:
         try:

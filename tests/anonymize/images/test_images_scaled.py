@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,18 @@ def test_damage_is_found_at_every_scale(mode: str, progressive: bool) -> None:
         refused += expected
         assert [_refused(data, components, scale) for scale in (2, 4, 8)] == [expected] * 3
     assert 30 < refused < 150
+
+
+@pytest.mark.parametrize("at_least", [None, 40])
+def test_coding_has_the_memory_of_what_was_decoded(at_least: int | None, tmp_path: Path) -> None:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)).save(out, "JPEG")
+    frame = opened_at(tmp_path, out.getvalue(), at_least).frames[0]
+    kept, before = weakref.ref(frame.pixels.base), frame.pixels.copy()
+    frame.release()
+    assert kept() is None, "nobody holds it"
+    np.testing.assert_array_equal(frame.pixels, before)
+    np.testing.assert_array_equal(frame.view(None).pixels, before)
 
 
 def test_borrowed_settings_are_given_back() -> None:
