@@ -87,7 +87,8 @@ def votes(suppression: Suppression, boxes: Floats, ranks: Floats, kept: NDArray[
 def test_every_face_is_found_where_tensorflow_finds_it(
     released: Path, reference: SavedModelDetector, pictures: list[Picture], runtime: str
 ) -> None:
-    scores, boxes = {"openvino": (1e-3, 0.99), "openvino_bf16": (0.02, 0.9)}[runtime]  # .016 was seen
+    scores, boxes = {"openvino": (1e-3, 0.99), "openvino_bf16": (0.01, 0.9)}[runtime]
+    doubtful = {"openvino": 1e-3, "openvino_bf16": 0.02}[runtime]  # .016 was seen, of a raw score of .3
     network = kept_score_map(released).inverse
     found = load_detector(released, runtime=runtime).detect(pictures)
     wanted = reference.detect(pictures)
@@ -100,4 +101,5 @@ def test_every_face_is_found_where_tensorflow_finds_it(
                 best = overlaps.argmax(axis=1)
                 assert overlaps.max(axis=1).min() >= boxes
                 # calibration stretches differences sixfold where its map is steep
-                np.testing.assert_allclose(network(those.scores[best]), network(sure.scores), atol=scores)
+                apart = np.abs(network(those.scores[best]) - network(sure.scores))
+                np.testing.assert_array_less(apart, np.where(sure.scores >= 0.5, scores, doubtful))
